@@ -1,0 +1,1 @@
+"""One machine: Valkey, PostgreSQL, Ray and the applications, on loopback, healed when something died."""
