@@ -1,8 +1,8 @@
 """The error tree's third family (models/errors.py draws the whole): a store failed.
 
-    StoreError
-    ├── StoreUnavailable   not reachable or not answering in time: caches go without it, money and keys do not
-    └── StoreCorrupt       it answered with something that this code never wrote
+StoreError
+├── StoreUnavailable   not reachable or not answering in time: caches go without it, money and keys do not
+└── StoreCorrupt       it answered with something that this code never wrote
 """
 
 from models.errors import ClusterError
