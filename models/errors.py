@@ -27,7 +27,7 @@ class ClusterError(Exception):
     """Root of everything this project raises on purpose."""
 
     code: str = "internal_error"
-    """Machine-readable reason, the `code` of an HTTP error; a class fact unless an instance narrows it."""
+    """Machine-readable reason, the `code` of an HTTP error; a class fact that an instance may narrow."""
     retryable: ClassVar[bool] = False
 
 
@@ -193,7 +193,7 @@ class AllModelsFailed(ModelError):
 
 
 class WeightsMismatch(ModelError):
-    """A weights file is not what weights.lock says; it is not loaded. Sizes in bytes, digests sha256 hex."""
+    """A weights file is not what weights.lock says; it is not loaded. `expected`, `found`: bytes and sha256 hex."""
 
     code = "weights_mismatch"
 

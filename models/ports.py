@@ -1,6 +1,6 @@
-"""What an engine is. Adapters stand in engines/, deterministic peers in fakes.py; one contract suite covers each port."""
+"""What an engine is. Adapters stand in engines/, deterministic peers in fakes.py; one contract suite per port."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -13,10 +13,10 @@ from models.values import GenerateRequest, StreamEvent, Transcript, Vectors
 class Generator(Protocol):
     """Text from messages. Many calls may be in flight at once."""
 
-    def stream(self, spec: Spec, request: GenerateRequest) -> AsyncIterator[StreamEvent]:
+    def stream(self, spec: Spec, request: GenerateRequest) -> AsyncGenerator[StreamEvent, None]:
         """Answer in pieces: Started, TextDelta..., Finished.
 
-        Closing the iterator stops the generation within one token batch. Raises before the first event where it
+        Closing the generator stops the generation within one token batch. Raises before the first event where it
         can: ContextTooLong, ModelUnavailable, ModelTimeout, ModelRefused.
         """
         ...

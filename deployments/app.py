@@ -1,0 +1,146 @@
+"""Composition root: what serve_config.yaml's import paths name. Plain classes are wrapped as Serve applications here.
+
+Each `build_*` runs inside a replica: it reads the environment, connects ports (lazily), installs the replica's front
+and returns an ASGI application. Each function without `build_` is what Serve imports: arguments in, Application out.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from models.engines.llama_cpp import LlamaCpp
+from models.engines.openai import OpenAIShaped
+from models.engines.openvino_embedder import OpenVinoEmbedder
+from models.weights import fetch
+from ray import serve
+from ray.serve import Application
+
+from deployments.answers import AnswerCache
+from deployments.args import EmbeddingArgs, GatewayArgs, LlmArgs
+from deployments.asgi import AsgiApplication
+from deployments.completion import Completion
+from deployments.edge import Edge
+from deployments.embedding import Embeddings
+from deployments.front import Front, install
+from deployments.gateway import Gateway
+from deployments.llm import LocalLlm
+from deployments.metrics import Metrics
+from deployments.ray_metrics import RaySink, export
+from deployments.settings import DeploymentSettings
+from deployments.upstreams import Readiness, Upstreams, check_keys
+from models import catalog as catalogs
+from models.settings import ModelSettings
+from stores.connect import connect
+from stores.ports import Keys
+from stores.settings import StoreSettings
+
+
+def gateway(args: dict[str, Any]) -> Application:
+    """The application on /."""
+    parsed = GatewayArgs.model_validate(args)
+    return _wrap("gateway", lambda: build_gateway(parsed))
+
+
+def llm(args: dict[str, Any]) -> Application:
+    """A local model's application on /llm/MODEL."""
+    parsed = LlmArgs.model_validate(args)
+    return _wrap("llm", lambda: build_llm(parsed))
+
+
+def embedding(args: dict[str, Any]) -> Application:
+    """The application on /v1/embeddings."""
+    parsed = EmbeddingArgs.model_validate(args)
+    return _wrap("embedding", lambda: build_embedding(parsed))
+
+
+def build_gateway(args: GatewayArgs) -> AsgiApplication:
+    """Inside a replica of the gateway."""
+    settings, stores = DeploymentSettings(), connect(StoreSettings())
+    catalog = catalogs.load()
+    metrics = Metrics("gateway", RaySink())
+    edge = Edge(stores.keys, settings.service_key)
+    answers = AnswerCache(stores.cache, args.cache_ttl_s, args.lru_bytes, args.lru_ttl_s)
+    upstreams = Upstreams(catalog, args, settings.internal_url)
+    engines = {
+        id_: OpenAIShaped(f"{settings.internal_url}/llm/{id_}/v1", settings.service_key) for id_ in args.local_models
+    }
+    completion = Completion(catalog, engines, upstreams.unavailable, answers, metrics)
+    handlers = Gateway(completion, catalog, upstreams, export)
+    install(
+        Front(
+            prefix="",
+            edge=edge,
+            metrics=metrics,
+            readiness=Readiness(edge, stores.keys, answers, upstreams),
+            max_body_bytes=args.max_body_bytes,
+            answers=answers if args.cache_ttl_s else None,
+            cached_path="/v1/chat/completions",
+            revision=catalog.revision,
+        )
+    )
+
+    async def stop() -> None:
+        for engine in engines.values():
+            await engine.close()
+        await stores.keys.close()
+        if stores.cache is not None:
+            await stores.cache.close()
+
+    return AsgiApplication(
+        {
+            ("POST", "/v1/chat/completions"): handlers.complete,
+            ("GET", "/v1/models"): handlers.models,
+            ("GET", "/v1/models/*"): handlers.model,
+            ("GET", "/metrics"): handlers.metrics,
+            ("GET", "/openapi.json"): handlers.openapi,
+            ("GET", "/docs"): handlers.docs,
+        },
+        stop,
+    )
+
+
+def build_llm(args: LlmArgs) -> AsgiApplication:
+    """Inside a replica of a local model."""
+    stores = connect(StoreSettings())
+    spec = catalogs.load().spec(args.model)
+    engine = LlamaCpp(fetch(str(spec.weights), ModelSettings()), args.threads, args.parallel, args.context_tokens)
+    handlers = LocalLlm(spec, engine)
+    prefix = f"/llm/{spec.id}"
+    _install_plain(prefix, f"llm {spec.id}", stores.keys, args.max_body_bytes)
+
+    async def stop() -> None:
+        await engine.close()
+        await stores.keys.close()
+
+    return AsgiApplication({("POST", f"{prefix}/v1/chat/completions"): handlers.complete}, stop)
+
+
+def build_embedding(args: EmbeddingArgs) -> AsgiApplication:
+    """Inside a replica of the embeddings application."""
+    stores = connect(StoreSettings())
+    spec = catalogs.load().spec(args.model)
+    embedder = OpenVinoEmbedder(fetch(str(spec.weights), ModelSettings()), args.threads)
+    handlers = Embeddings(embedder, args)
+    _install_plain("/v1/embeddings", "embedding", stores.keys, args.max_body_bytes)
+
+    async def stop() -> None:
+        await handlers.close()
+        await stores.keys.close()
+
+    return AsgiApplication({("POST", "/v1/embeddings"): handlers.create}, stop)
+
+
+def _install_plain(prefix: str, name: str, keys: Keys, max_body_bytes: int) -> None:
+    """The front of an application that holds a model and no cache: ready as soon as its replica is."""
+
+    async def readiness() -> tuple[bool, dict[str, str]]:
+        return True, {"keys": await check_keys(keys)}
+
+    edge = Edge(keys, DeploymentSettings().service_key)
+    install(Front(prefix, edge, Metrics(name, RaySink()), readiness, max_body_bytes))
+
+
+def _wrap(name: str, build: Callable[[], AsgiApplication]) -> Application:
+    """One Serve deployment whose replicas run the ASGI application that `build` returns inside them."""
+    logging.getLogger("becoming_one").setLevel(logging.INFO)
+    return serve.deployment(name=name)(serve.ingress(build)()).bind()
