@@ -152,13 +152,13 @@ def _section(route: Route) -> str:
         schema = route.request.model_json_schema()
         for name, field in schema["properties"].items():
             required = " (required)" if name in schema.get("required", ()) else ""
-            rows.append((name + required, field.get("description") or _kind(field)))
+            rows.append((name + required, field.get("description") or kind(field)))
         parts += ["<h3>Body</h3>", _table(rows), "<h3>Request headers</h3>", _table(REQUEST_HEADERS)]
         parts += ["<h3>Response headers</h3>", _table(route.headers)]
     return "".join(parts)
 
 
-def _kind(field: dict[str, Any]) -> str:
+def kind(field: dict[str, Any]) -> str:
     """A field's type and bounds in a few words."""
     options = field.get("anyOf", [field])
     words = []
