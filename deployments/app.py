@@ -8,10 +8,6 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from models.engines.llama_cpp import LlamaCpp
-from models.engines.openai import OpenAIShaped
-from models.engines.openvino_embedder import OpenVinoEmbedder
-from models.weights import fetch
 from ray import serve
 from ray.serve import Application
 
@@ -29,7 +25,9 @@ from deployments.ray_metrics import RaySink, export
 from deployments.settings import DeploymentSettings
 from deployments.upstreams import Readiness, Upstreams, check_keys
 from models import catalog as catalogs
+from models.engines.openai import OpenAIShaped, Timeouts
 from models.settings import ModelSettings
+from models.weights import fetch
 from stores.connect import connect
 from stores.ports import Keys
 from stores.settings import StoreSettings
@@ -62,7 +60,10 @@ def build_gateway(args: GatewayArgs) -> AsgiApplication:
     answers = AnswerCache(stores.cache, args.cache_ttl_s, args.lru_bytes, args.lru_ttl_s)
     upstreams = Upstreams(catalog, args, settings.internal_url)
     engines = {
-        id_: OpenAIShaped(f"{settings.internal_url}/llm/{id_}/v1", settings.service_key) for id_ in args.local_models
+        id_: OpenAIShaped(
+            f"{settings.internal_url}/llm/{id_}/v1", settings.service_key, Timeouts(silence_s=args.silence_timeout_s)
+        )
+        for id_ in args.local_models
     }
     completion = Completion(catalog, engines, upstreams.unavailable, answers, metrics)
     handlers = Gateway(completion, catalog, upstreams, export)
@@ -101,9 +102,12 @@ def build_gateway(args: GatewayArgs) -> AsgiApplication:
 
 def build_llm(args: LlmArgs) -> AsgiApplication:
     """Inside a replica of a local model."""
+    from models.engines.llama_cpp import LlamaCpp  # noqa: PLC0415  # only replicas that hold one
+
     stores = connect(StoreSettings())
     spec = catalogs.load().spec(args.model)
-    engine = LlamaCpp(fetch(str(spec.weights), ModelSettings()), args.threads, args.parallel, args.context_tokens)
+    folder = fetch(str(spec.weights), ModelSettings())
+    engine = LlamaCpp(folder, args.threads, args.parallel, spec.context_tokens, spec.chat_template)
     handlers = LocalLlm(spec, engine)
     prefix = f"/llm/{spec.id}"
     _install_plain(prefix, f"llm {spec.id}", stores.keys, args.max_body_bytes)
@@ -117,6 +121,8 @@ def build_llm(args: LlmArgs) -> AsgiApplication:
 
 def build_embedding(args: EmbeddingArgs) -> AsgiApplication:
     """Inside a replica of the embeddings application."""
+    from models.engines.openvino_embedder import OpenVinoEmbedder  # noqa: PLC0415  # only replicas that hold one
+
     stores = connect(StoreSettings())
     spec = catalogs.load().spec(args.model)
     embedder = OpenVinoEmbedder(fetch(str(spec.weights), ModelSettings()), args.threads)

@@ -22,8 +22,9 @@ class GatewayArgs(EdgeArgs):
     cache_ttl_s: int = Field(3600, ge=0, description="How long an answer is kept, ±10 %; 0 keeps none.")
     lru_bytes: int = Field(64 * 1024 * 1024, ge=0, description="Memory for answers in each replica.")
     lru_ttl_s: int = Field(60, ge=0, description="How long a replica trusts its own memory before asking Redis again.")
-    first_token_timeout_s: float = Field(60.0, gt=0, description="Longest wait for a model's first token.")
-    idle_timeout_s: float = Field(30.0, gt=0, description="Longest silence inside a stream.")
+    silence_timeout_s: float = Field(
+        120.0, gt=0, description="Longest silence of a model, before its first token or between two."
+    )
 
 
 class LlmArgs(EdgeArgs):
@@ -31,8 +32,9 @@ class LlmArgs(EdgeArgs):
 
     model: str = Field(description="Catalog id of the model this application holds.")
     threads: int = Field(2, ge=1, description="CPU threads of one generation step.")
-    parallel: int = Field(8, ge=1, le=64, description="Requests decoded together; more wait in line.")
-    context_tokens: int = Field(8192, ge=512, description="Longest prompt and answer of one request.")
+    parallel: int = Field(
+        4, ge=1, le=64, description="Requests decoded together, each with a whole context; more wait in line."
+    )
 
 
 class EmbeddingArgs(EdgeArgs):

@@ -42,14 +42,17 @@ def status_of(error: ClusterError) -> int:
 
 
 def body_of(error: ClusterError) -> bytes:
-    """OpenAI's error shape: {"error": {message, type, param, code}}."""
-    return shape(str(error), _row(error)[1], getattr(error, "param", None) or _param(error), error.code)
+    """OpenAI's error shape: {"error": {message, type, param, code}}; for a prompt too long also both token counts."""
+    more = {}
+    if isinstance(error, ContextTooLong):
+        more = {"prompt_tokens": error.prompt_tokens, "context_tokens": error.context_tokens}
+    return shape(str(error), _row(error)[1], getattr(error, "param", None) or _param(error), error.code, **more)
 
 
-def shape(message: str, type_: str, param: str | None, code: str) -> bytes:
+def shape(message: str, type_: str, param: str | None, code: str, **more: int) -> bytes:
     """One error object on the wire."""
     safe = message.encode("utf-8", "replace").decode()  # a lone surrogate in a message must not break its answer
-    return orjson.dumps({"error": {"message": safe, "type": type_, "param": param, "code": code}})
+    return orjson.dumps({"error": {"message": safe, "type": type_, "param": param, "code": code, **more}})
 
 
 def retry_after(error: ClusterError) -> bytes | None:

@@ -143,6 +143,10 @@ class FrontMiddleware:
                     front.metrics.request(path, 200)
                     await _replay(send, entry, admitted)
                     return
+        # Serve answers with a request id of its own unless the request carries one
+        scope["headers"] = [item for item in scope["headers"] if item[0] != b"x-request-id"] + [
+            (b"x-request-id", request_id)
+        ]
         await self._app(scope, receive, _tagged(front, path, request_id, send))
 
 
@@ -238,7 +242,8 @@ def _tagged(front: Front, path: str, request_id: bytes, send: Send) -> Send:
                 kept = [(name, value) for name, value in headers if name == b"retry-after"]
                 await respond(send, status, body, JSON, [(b"x-request-id", request_id), *kept])
                 return
-            message["headers"] = [*headers, (b"x-request-id", request_id)]
+            if not any(name == b"x-request-id" for name, _ in headers):
+                message["headers"] = [*headers, (b"x-request-id", request_id)]
         if not replacing:
             await send(message)
 

@@ -11,6 +11,7 @@
     ├── ModelError             a model failed; `retryable` says whether another candidate may answer
     │   ├── ModelUnavailable   not running, not reachable, or no weights
     │   ├── ModelTimeout       no answer in time
+    │   ├── ModelOverloaded    it sheds load or fails for a moment; `retry_after_s` where it says so
     │   ├── ModelRefused       the engine answered with an error of its own
     │   ├── NoCandidate        the plan kept no spec (reasons inside)
     │   ├── AllModelsFailed    every candidate of the plan failed
@@ -27,7 +28,7 @@ class ClusterError(Exception):
     """Root of everything this project raises on purpose."""
 
     code: str = "internal_error"
-    """Machine-readable reason, the `code` of an HTTP error; a class fact that an instance may narrow."""
+    """Machine-readable: the `code` of an HTTP error. A class fact that an instance may narrow."""
     retryable: ClassVar[bool] = False
 
 
@@ -151,6 +152,21 @@ class ModelTimeout(ModelError):
         return f"{self.model_id} gave no answer in {self.waited_s:.1f} s"
 
 
+class ModelOverloaded(ModelError):
+    """The engine sheds load or fails for a moment: HTTP 429 or 5xx. `retry_after_s` where it says how long."""
+
+    code = "model_overloaded"
+    retryable = True
+
+    def __init__(self, model_id: str, status: int, retry_after_s: float | None = None) -> None:
+        super().__init__(model_id, status, retry_after_s)
+        self.model_id, self.status, self.retry_after_s = model_id, status, retry_after_s
+
+    def __str__(self) -> str:
+        wait = f"; it asks to wait {self.retry_after_s:.0f} s" if self.retry_after_s else ""
+        return f"{self.model_id} answers {self.status} for now{wait}"
+
+
 class ModelRefused(ModelError):
     """The engine answered with an error of its own. `status` is its HTTP status, 0 where there was none."""
 
@@ -193,13 +209,17 @@ class AllModelsFailed(ModelError):
 
 
 class WeightsMismatch(ModelError):
-    """A weights file is not what weights.lock says; it is not loaded. `expected`, `found`: bytes and sha256 hex."""
+    """A weights file is not what weights.lock says; it is not loaded. `remedy` is a sentence that says what to do.
+
+    `expected` and `found` are sizes in bytes and sha256 digests.
+    """
 
     code = "weights_mismatch"
 
-    def __init__(self, path: str, expected: str, found: str) -> None:
-        super().__init__(path, expected, found)
-        self.path, self.expected, self.found = path, expected, found
+    def __init__(self, path: str, expected: str, found: str, remedy: str = "") -> None:
+        super().__init__(path, expected, found, remedy)
+        self.path, self.expected, self.found, self.remedy = path, expected, found, remedy
 
     def __str__(self) -> str:
-        return f"{self.path} is not the pinned file: expected {self.expected}, found {self.found}. Refusing to load it."
+        refusal = f"{self.path} is not the pinned file: expected {self.expected}, found {self.found}. It is not loaded."
+        return f"{refusal} {self.remedy}".rstrip()

@@ -8,6 +8,8 @@ from redis.exceptions import RedisError
 
 from stores.errors import StoreUnavailable
 
+MAX_CONNECTIONS = 1024  # a replica admits 1000 requests at a time, and each may be waiting for its own GET
+
 
 class RedisCache:
     """Cache on one Redis or Valkey. Connects on first use, in the loop that uses it, so an unused one is picklable.
@@ -56,6 +58,7 @@ class RedisCache:
                 socket_timeout=self._timeout_s,
                 socket_connect_timeout=self._timeout_s,
                 retry=None,
+                max_connections=MAX_CONNECTIONS,
                 client_name="becoming-one",
             )
         return self._client

@@ -1,0 +1,73 @@
+"""A deterministic engine of each kind, shipped, so that a test can assert its output."""
+
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from models.errors import InvalidRequest
+from models.values import Segment, Transcript, Word
+
+
+class FakeTranscriber:
+    """Hears loudness, not words: each stretch of sound is one segment, which recites `script` from its first word on.
+
+    One word for each half second of sound, at least one. `calls` counts what it was asked, under a lock.
+    """
+
+    SAMPLE_RATE_HZ = 16_000
+    WORD_S = 0.5
+    PAUSE_S = 0.3  # silence that ends a segment
+    LOUD = 0.01  # root mean square of 20 ms above which there is sound
+
+    def __init__(
+        self,
+        script: str = "one two three four five six seven eight nine ten",
+        spec_id: str = "fake-transcriber",
+        language: str = "en",
+        languages: frozenset[str] = frozenset({"en", "es", "fr"}),
+    ) -> None:
+        self.spec_id = spec_id
+        self.languages = languages
+        self.calls = 0
+        self._script = script.split()
+        self._language = language
+        self._lock = threading.Lock()
+
+    def hear(self, audio: npt.NDArray[np.float32], language: str | None = None) -> Transcript:
+        if language is not None and language not in self.languages:
+            raise InvalidRequest(f"{self.spec_id} does not know the language {language!r}.", "language")
+        with self._lock:
+            self.calls += 1
+        duration_s = len(audio) / self.SAMPLE_RATE_HZ
+        segments = tuple(self._segment(start_s, end_s) for start_s, end_s in self._stretches(audio))
+        if not segments:
+            return Transcript((), language or "und", 1.0 if language else 0.0, duration_s, self.spec_id)
+        probability = 1.0 if language else 0.9
+        return Transcript(segments, language or self._language, probability, duration_s, self.spec_id)
+
+    def _stretches(self, audio: npt.NDArray[np.float32]) -> Iterator[tuple[float, float]]:
+        """(start_s, end_s) of each stretch of sound; pauses shorter than PAUSE_S belong to it."""
+        frame = self.SAMPLE_RATE_HZ // 50
+        frames = audio[: len(audio) // frame * frame].reshape(-1, frame)
+        loud = np.flatnonzero(np.sqrt(np.mean(frames**2, axis=1)) > self.LOUD)
+        if len(loud) == 0:
+            return
+        breaks = np.flatnonzero(np.diff(loud) > self.PAUSE_S * 50) + 1
+        for stretch in np.split(loud, breaks):
+            yield int(stretch[0]) / 50, (int(stretch[-1]) + 1) / 50
+
+    def _segment(self, start_s: float, end_s: float) -> Segment:
+        count = max(1, round((end_s - start_s) / self.WORD_S))
+        step_s = (end_s - start_s) / count
+        words = tuple(
+            Word(
+                text=" " + self._script[index % len(self._script)],
+                start_s=round(start_s + index * step_s, 3),
+                end_s=round(start_s + (index + 1) * step_s, 3),
+                probability=1.0,
+            )
+            for index in range(count)
+        )
+        return Segment("".join(word.text for word in words).strip(), start_s, end_s, words)

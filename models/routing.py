@@ -1,0 +1,86 @@
+"""Which model answers a request, and why. Pure: no clock, no network, no randomness.
+
+Hard filters drop specs (each with its reason), then role preference orders what is kept. Health, cost and latency join
+as further arguments when there is something to measure.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from models.catalog import Catalog, Spec
+from models.errors import UnknownModel
+from models.values import DataClass, GenerateRequest, Role
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A spec that may answer, and why it stands where it stands."""
+
+    spec: Spec
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Candidates in the order they are to be tried; every other spec that was considered, with why it was dropped."""
+
+    candidates: tuple[Candidate, ...]
+    dropped: tuple[tuple[str, str], ...]
+
+    @property
+    def summary(self) -> str:
+        """One line for the header x-plan: the first choice and why, and how many stand behind it."""
+        if not self.candidates:
+            return "none"
+        first = self.candidates[0]
+        behind = len(self.candidates) - 1
+        return f"{first.spec.id}: {first.reason}" + (f", {behind} more" if behind else "")
+
+
+def plan(request: GenerateRequest, catalog: Catalog, unavailable: Mapping[str, str]) -> Plan:
+    """Candidates for a request. `unavailable` maps spec ids to why they cannot be asked now.
+
+    `request.model` is a role (all specs of it, in the catalog's order) or one spec's id. Raises UnknownModel when it is
+    neither. A plan without candidates is a legal answer; the reasons say what to change.
+    """
+    role, specs = _considered(request.model, catalog)
+    kept: list[Candidate] = []
+    dropped: list[tuple[str, str]] = []
+    for spec in specs:
+        reason = _why_not(request, spec) or unavailable.get(spec.id)
+        if reason is not None:
+            dropped.append((spec.id, reason))
+        else:
+            position = len(kept) + len(dropped) + 1
+            kept.append(Candidate(spec, f"choice {position} of {len(specs)} for {role.value}" if role else "asked for"))
+    return Plan(tuple(kept), tuple(dropped))
+
+
+def _considered(model: str, catalog: Catalog) -> tuple[Role | None, tuple[Spec, ...]]:
+    for role in Role:
+        if model == role.value:
+            return role, catalog.for_role(role)
+    spec = catalog.find(model)
+    if spec is None or spec.kind != "chat":
+        raise UnknownModel(model, catalog.chat_names)
+    return None, (spec,)
+
+
+def _why_not(request: GenerateRequest, spec: Spec) -> str | None:
+    """The first hard filter that drops the spec, as a sentence; None when it is kept."""
+    if request.data_class is DataClass.PRIVATE and spec.where != "cluster":
+        return "private text stays in the cluster"
+    if request.model == Role.PRIVATE and spec.where != "cluster":
+        return "the role private stays in the cluster"
+    if request.answer_schema is not None and "json_schema" not in spec.capabilities:
+        return "it gives no answers under a JSON schema"
+    refused = sorted(name for name in spec.refused_parameters if _uses(request, name))
+    if refused:
+        return f"it refuses {', '.join(refused)}"
+    return None
+
+
+def _uses(request: GenerateRequest, parameter: str) -> bool:
+    sampling = request.sampling
+    value = getattr(sampling, parameter, None)
+    return bool(value) if parameter == "stop" else value is not None
