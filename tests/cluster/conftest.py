@@ -1,6 +1,7 @@
 """One real cluster for the whole session: Valkey, PostgreSQL, Ray, HAProxy, the applications, real models."""
 
 import asyncio
+import os
 import subprocess
 import sys
 import time
@@ -84,6 +85,12 @@ def _title(pid: int) -> str:
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A cluster of this session's own; while developing, the running one whose home TEST_CLUSTER_HOME names."""
+    if given := os.environ.get("TEST_CLUSTER_HOME"):
+        settings = LaptopSettings(home=given)
+        now = status(settings)
+        yield Cluster(settings, now.url, now.key_file.read_text().strip())
+        return
     settings = LaptopSettings(home=tmp_path_factory.mktemp("home"), http_port=free_port())
     steps: list[Step] = []
     try:
@@ -114,8 +121,6 @@ def command(cluster: Cluster):
     def run(*words: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
         environment = {"BECOMING_ONE_HOME": str(cluster.settings.home), "BECOMING_ONE_URL": cluster.url}
         environment |= {"BECOMING_ONE_API_KEY": cluster.key, "NO_COLOR": "1"}
-        import os
-
         return subprocess.run(
             [sys.executable, "-m", "becoming_one.cli", *words],
             input=given,

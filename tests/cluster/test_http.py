@@ -33,13 +33,12 @@ def wait_for(condition, timeout_s: float = 30.0):
 
 
 def test_nothing_but_health_answers_without_a_key(cluster) -> None:
-    bare = httpx.Client(base_url=cluster.url)
     for path in ("/healthz", "/readyz", "/v1/embeddings/healthz", "/llm/smollm2-135m-instruct/readyz"):
-        assert bare.get(path).status_code == 200, path
+        assert httpx.get(cluster.url + path).status_code == 200, path
     for path in ("/", CHAT, "/v1/models", "/metrics", "/openapi.json", "/docs", "/nowhere", "/v1/embeddings",
                  "/llm/smollm2-135m-instruct/v1/chat/completions", "/-/routes", "/v1/embeddings/-/routes"):  # fmt: skip
         for method in ("GET", "POST"):
-            answer = bare.request(method, path)
+            answer = httpx.request(method, cluster.url + path)
             assert answer.status_code == 401, (method, path, answer.text)
             assert answer.json()["error"]["code"] == "invalid_api_key"
 
@@ -58,25 +57,25 @@ def test_the_replica_s_own_port_asks_for_a_key_too(cluster) -> None:
 
 
 def test_the_second_identical_request_costs_no_model_call(http) -> None:
-    first = http.post(CHAT, json=ask("Name the largest ocean."))
+    first = http.post(CHAT, json=ask("What is the capital of Japan?"))
     assert first.headers["x-cache"] == "miss"
     assert first.headers["x-model"] == "smollm2-135m-instruct"
     assert first.headers["x-plan"]
     if first.json()["choices"][0]["finish_reason"] != "stop":
         pytest.fail("choose a prompt whose answer ends by itself")
     second = wait_for(
-        lambda: (r := http.post(CHAT, json=ask("Name the largest ocean."))).headers["x-cache"] == "exact" and r
+        lambda: (r := http.post(CHAT, json=ask("What is the capital of Japan?"))).headers["x-cache"] == "exact" and r
     )
     assert second.json() == first.json()
     assert second.headers["x-request-id"] != first.headers["x-request-id"]
-    stream = http.post(CHAT, json=ask("Name the largest ocean.", stream=True))
+    stream = http.post(CHAT, json=ask("What is the capital of Japan?", stream=True))
     assert stream.headers["x-cache"] == "exact"
     assert stream.headers["content-type"].startswith("text/event-stream")
     assert stream.text.count("data: ") > 2
     for directive in ("no-cache", "no-store"):
-        fresh = http.post(CHAT, json=ask("Name the largest ocean."), headers={"cache-control": directive})
+        fresh = http.post(CHAT, json=ask("What is the capital of Japan?"), headers={"cache-control": directive})
         assert fresh.headers["x-cache"] == "miss"
-    private = http.post(CHAT, json=ask("Name the largest ocean."), headers={"x-data-class": "private"})
+    private = http.post(CHAT, json=ask("What is the capital of Japan?"), headers={"x-data-class": "private"})
     assert private.headers["x-cache"] == "miss"
 
 
@@ -90,14 +89,12 @@ def test_identical_requests_in_flight_share_one_generation(http) -> None:
 
 
 def test_other_keys_and_users_share_nothing(cluster, http) -> None:
-    body = ask("Name the smallest planet.")
+    body = ask("What is the capital of Germany?")
     http.post(CHAT, json=body)
     wait_for(lambda: http.post(CHAT, json=body).headers["x-cache"] == "exact")
     assert http.post(CHAT, json={**body, "user": "someone"}).headers["x-cache"] == "miss"
-    other = httpx.Client(
-        base_url=cluster.url, headers={"authorization": f"Bearer {cluster.new_key('other')}"}, timeout=60
-    )
-    assert other.post(CHAT, json=body).headers["x-cache"] == "miss"
+    other = {"authorization": f"Bearer {cluster.new_key('other')}"}
+    assert http.post(CHAT, json=body, headers=other).headers["x-cache"] == "miss"
 
 
 def test_a_client_that_hangs_up_stops_the_generation(cluster, http) -> None:
@@ -161,12 +158,12 @@ def test_wrong_paths_and_methods_are_told(http) -> None:
     assert (wrong.status_code, wrong.headers["allow"]) == (405, "POST")
 
 
-def test_a_revoked_key_stops_within_two_seconds(cluster) -> None:
+def test_a_revoked_key_stops_within_two_seconds(cluster, http) -> None:
     token = cluster.new_key("short-lived")
-    client = httpx.Client(base_url=cluster.url, headers={"authorization": f"Bearer {token}"})
-    assert client.get("/v1/models").status_code == 200
+    headers = {"authorization": f"Bearer {token}"}
+    assert http.get("/v1/models", headers=headers).status_code == 200
     cluster.revoke(token)
-    refused = wait_for(lambda: (answer := client.get("/v1/models")).status_code == 401 and answer, 5)
+    refused = wait_for(lambda: (answer := http.get("/v1/models", headers=headers)).status_code == 401 and answer, 5)
     assert "revoked" in refused.json()["error"]["message"]
 
 

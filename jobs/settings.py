@@ -1,0 +1,28 @@
+"""Where a job runs: the environment, read once in a job's `main`."""
+
+import os
+import secrets
+from dataclasses import dataclass, field
+
+from models.settings import ModelSettings
+
+
+@dataclass(frozen=True, slots=True)
+class JobSettings:
+    """`ray_address`: the cluster that the driver joins; None starts a Ray of its own that ends with it."""
+
+    ray_address: str | None
+    models: ModelSettings = field(default_factory=ModelSettings)
+
+
+def read() -> JobSettings:
+    """From RAY_ADDRESS, which Ray Jobs sets for its drivers, and what models/settings.py reads.
+
+    A Ray of our own gets a token that dies with it (some of its ports listen on all interfaces), and reports nothing
+    to anybody unless RAY_USAGE_STATS_ENABLED asks for it.
+    """
+    address = os.environ.get("RAY_ADDRESS") or None
+    if address is None and "RAY_AUTH_MODE" not in os.environ:
+        os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    return JobSettings(address)
