@@ -10,8 +10,6 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from models.routing import plan
-
 from deployments.answers import Answer, AnswerCache
 from deployments.edge import CacheDirectives
 from deployments.flights import Flight, Flights
@@ -19,6 +17,7 @@ from deployments.metrics import Metrics
 from models.catalog import Catalog, Spec
 from models.errors import AllModelsFailed, ModelError, NoCandidate
 from models.ports import Generator
+from models.routing import plan
 from models.values import Finished, GenerateRequest, Started, StreamEvent, TextDelta
 
 

@@ -1,4 +1,4 @@
-"""Write the pages that are made from code: configuration.md, http-api.md. `make docs`; a test says when they are stale."""
+"""Write the pages that are made from code: `make docs`. A test says when they are stale."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,7 +8,6 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
-from becoming_one.settings import ClientSettings
 from cluster.laptop.settings import LaptopSettings
 from deployments import openapi
 from deployments.args import EmbeddingArgs, GatewayArgs, LlmArgs
@@ -17,6 +16,22 @@ from models.settings import ModelSettings
 from stores.settings import StoreSettings
 
 HERE = Path(__file__).parent
+CONFIGURATION_HEAD = """# Configuration
+
+Two sources, no overlap: `serve_config.yaml` says what runs, the environment says where and with which key.
+
+## serve_config.yaml
+
+One application a model; `args` of each:
+"""
+HTTP_HEAD = """# HTTP API
+
+Send `Authorization: Bearer KEY`. The running cluster says the same at `/docs` and `/openapi.json`.
+"""
+CLIENT = (
+    ("BECOMING_ONE_URL", "The cluster to ask. Unset: the one of the nearest `.becoming-one/` at or above this folder."),
+    ("BECOMING_ONE_API_KEY", "The key to send. Unset: the file `key` of that folder, and only to that cluster."),
+)
 NOTICE = "<!-- made by `make docs` from the code; edit the code -->\n\n"
 
 
@@ -24,14 +39,14 @@ def configuration() -> str:
     """docs/configuration.md."""
     parts = [
         NOTICE,
-        "# Configuration\n\nTwo sources, no overlap: `serve_config.yaml` says what runs, the environment says where and "
-        "with which key.\n\n## serve_config.yaml\n\nOne application a model; `args` of each:\n",
+        CONFIGURATION_HEAD,
     ]
     for title, args in (("gateway", GatewayArgs), ("embedding", EmbeddingArgs), ("llm", LlmArgs)):
         parts += [f"\n### `deployments.app:{title}`\n\n{args.__doc__}\n\n", _table(_fields(args))]
     parts.append("\n## Environment\n\n`becoming-one up` sets what it starts; what you set is used instead.\n")
-    for settings in (LaptopSettings, StoreSettings, DeploymentSettings, ModelSettings, ClientSettings):
+    for settings in (LaptopSettings, StoreSettings, DeploymentSettings, ModelSettings):
         parts += [f"\n### {settings.__module__}\n\n{settings.__doc__}\n\n", _table(_fields(settings))]
+    parts += ["\n### Clients (`becoming-one`, `becoming_one.client`)\n\n", _table(CLIENT)]
     return "".join(parts)
 
 
@@ -39,8 +54,7 @@ def http_api() -> str:
     """docs/http-api.md."""
     parts = [
         NOTICE,
-        "# HTTP API\n\nSend `Authorization: Bearer KEY`. The running cluster says the same at `/docs` and "
-        "`/openapi.json`.\n",
+        HTTP_HEAD,
     ]
     for route in openapi.ROUTES:
         open_ = " Needs no key." if route.open else ""

@@ -39,7 +39,7 @@ class CallerError(ClusterError):
 
 
 class InvalidRequest(CallerError):
-    """A field is missing, has the wrong type or an impossible value. `param` is its path, or None for the whole body."""
+    """A field is missing, has the wrong type or an impossible value. `param` is its path, None for the whole body."""
 
     def __init__(self, message: str, param: str | None = None, code: str = "invalid_request") -> None:
         super().__init__(message, param, code)
