@@ -58,6 +58,8 @@ def build_gateway(args: GatewayArgs) -> AsgiApplication:
     metrics = Metrics("gateway", RaySink())
     edge = Edge(stores.keys, settings.service_key)
     answers = AnswerCache(stores.cache, args.cache_ttl_s, args.lru_bytes, args.lru_ttl_s)
+    metrics.watch("cache", lambda: answers.available)
+    metrics.watch("keys", lambda: edge.keys_available)
     upstreams = Upstreams(catalog, args, settings.internal_url)
     engines = {
         id_: OpenAIShaped(
@@ -66,7 +68,7 @@ def build_gateway(args: GatewayArgs) -> AsgiApplication:
         for id_ in args.local_models
     }
     completion = Completion(catalog, engines, upstreams.unavailable, answers, metrics)
-    handlers = Gateway(completion, catalog, upstreams, export)
+    handlers = Gateway(completion, catalog, upstreams, metrics, export)
     install(
         Front(
             prefix="",

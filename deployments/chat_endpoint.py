@@ -1,6 +1,6 @@
 """Events of a generation -> the HTTP answer of a chat completion, whole or streamed. For gateway and local LLMs."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from deployments.errors import body_of, single_cause
@@ -25,9 +25,13 @@ class Reply:
     headers: Headers
 
 
-async def respond_chat(reply: Reply, batches: Batches) -> None:
-    """Send the answer. Errors before the first event are raised (they become a status); later ones end the stream."""
+async def respond_chat(reply: Reply, batches: Batches, on_first: Callable[[], None] = lambda: None) -> None:
+    """Send the answer. Errors before the first event are raised (they become a status); later ones end the stream.
+
+    `on_first` is called when the model has begun to answer.
+    """
     first = await anext(batches)
+    on_first()
     spec_id = next((event.spec_id for event in first if isinstance(event, Started)), reply.wire.model)
     if reply.wire.stream:
         await _stream(reply, spec_id, first, batches)

@@ -85,22 +85,26 @@ class Batcher:
         So one sentence does not wait behind another caller's two thousand. The engine pads like with like.
         """
         batch: list[_Item] = []
-        room = self._batch_tokens
-        while self._requests and (not batch or room > 0):
+        room, before = self._batch_tokens, -1
+        while self._requests and len(batch) > before:
+            before = len(batch)
             share = max(1, room // len(self._requests))
             for _ in range(len(self._requests)):
                 request = self._requests.popleft()
                 spent = 0
-                while request and (spent == 0 or spent + request[0].tokens <= share) and (room > 0 or not batch):
+                while request and self._fits(request[0], batch, room, share - spent if spent else room):
                     item = request.popleft()
-                    if item.future.cancelled():
-                        continue
-                    batch.append(item)
-                    spent += item.tokens
-                    room -= item.tokens
+                    if not item.future.cancelled():
+                        batch.append(item)
+                        spent += item.tokens
+                        room -= item.tokens
                 if request:
                     self._requests.append(request)
         return batch
+
+    @staticmethod
+    def _fits(item: _Item, batch: list[_Item], room: int, share: int) -> bool:
+        return not batch or item.tokens <= min(room, share)
 
 
 class Embeddings:

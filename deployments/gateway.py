@@ -1,5 +1,6 @@
 """The application on /: chat completions, the list of models, metrics, and the pages that describe it all."""
 
+import time
 from collections.abc import Awaitable, Callable
 
 import orjson
@@ -9,6 +10,7 @@ from deployments.chat_endpoint import Reply, respond_chat
 from deployments.completion import Completion
 from deployments.front import Admitted
 from deployments.http import JSON, Scope, Send, respond
+from deployments.metrics import Metrics
 from deployments.surfaces import chat, models_list
 from deployments.upstreams import Upstreams
 from models.catalog import Catalog
@@ -21,21 +23,29 @@ class Gateway:
     """Handlers of the gateway's routes."""
 
     def __init__(
-        self, completion: Completion, catalog: Catalog, upstreams: Upstreams, export: Callable[[], Awaitable[bytes]]
+        self,
+        completion: Completion,
+        catalog: Catalog,
+        upstreams: Upstreams,
+        metrics: Metrics,
+        export: Callable[[], Awaitable[bytes]],
     ) -> None:
-        """`export` gives the cluster's metrics in Prometheus' text format."""
-        self._completion, self._catalog, self._upstreams, self._export = completion, catalog, upstreams, export
+        """`export` gives the whole cluster's metrics in Prometheus' text format."""
+        self._completion, self._catalog, self._upstreams = completion, catalog, upstreams
+        self._metrics, self._export = metrics, export
         self._openapi = orjson.dumps(openapi.document())
         self._docs = openapi.page().encode()
 
     async def complete(self, _: Scope, send: Send, admitted: Admitted) -> None:
         """Answer POST /v1/chat/completions."""
+        began_s = time.monotonic()
         wire, request = chat.read(admitted.body, admitted.data_class)
         passage = self._completion.begin(request, admitted.cache_key, admitted.directives)
         flight = passage.flight
         headers = ((b"x-cache", b"coalesced" if passage.coalesced else b"miss"), (b"x-plan", flight.plan.encode()))
         async with flight.listen() as batches:
-            await respond_chat(Reply(send, wire, flight.id, flight.created_s, headers), batches)
+            reply = Reply(send, wire, flight.id, flight.created_s, headers)
+            await respond_chat(reply, batches, lambda: self._metrics.first_token(time.monotonic() - began_s))
 
     async def models(self, _: Scope, send: Send, __: Admitted) -> None:
         """Answer GET /v1/models."""

@@ -5,6 +5,7 @@ Counting is a dict increment (0.1 µs); a Ray metric costs about 5 µs a call, s
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from typing import Protocol
 
 from models.values import Usage
@@ -42,7 +43,7 @@ class Metrics:
     def __init__(self, application: str, sink: Sink | None = None) -> None:
         self._application, self._sink = application, sink
         self._counts: Counter[tuple[tuple[str, str], tuple[tuple[str, str], ...]]] = Counter()
-        self._gauges: dict[str, float] = {}
+        self._stores: dict[str, Callable[[], bool]] = {}
         self._observed: list[float] = []
         self._task: asyncio.Task[None] | None = None
 
@@ -65,9 +66,9 @@ class Metrics:
         """A model call failed."""
         self._counts[FAILURES, (("code", code), ("model", spec_id))] += 1
 
-    def store(self, name: str, available: bool) -> None:
-        """How a store is."""
-        self._gauges[name] = float(available)
+    def watch(self, store: str, available: Callable[[], bool]) -> None:
+        """Ask how a store is whenever counts are handed over."""
+        self._stores[store] = available
 
     def first_token(self, seconds: float) -> None:
         """A first token came after that long."""
@@ -80,8 +81,8 @@ class Metrics:
         counts, self._counts = self._counts, Counter()
         for ((name, description), tags), amount in counts.items():
             self._sink.add(name, description, {"application": self._application, **dict(tags)}, amount)
-        for store, value in self._gauges.items():
-            self._sink.set(*STORES, {"application": self._application, "store": store}, value)
+        for store, available in self._stores.items():
+            self._sink.set(*STORES, {"application": self._application, "store": store}, float(available()))
         observed, self._observed = self._observed, []
         for seconds in observed:
             self._sink.observe(*LATENCY, {"application": self._application}, seconds)

@@ -1,14 +1,77 @@
 """A deterministic engine of each kind, shipped, so that a test can assert its output."""
 
+import asyncio
 import hashlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from models.errors import InvalidRequest
-from models.values import Segment, Transcript, Vectors, Word
+from models.catalog import Spec
+from models.errors import ContextTooLong, InvalidRequest, ModelError
+from models.values import (
+    Finished,
+    GenerateRequest,
+    Segment,
+    Started,
+    StreamEvent,
+    TextDelta,
+    Transcript,
+    Usage,
+    Vectors,
+    Word,
+)
+
+
+class FakeGenerator:
+    """Says `reply`, or the last message back, a word at a time; words are tokens.
+
+    Obeys max_output_tokens, stop and the spec's context; under a schema it says `{}`. `calls` counts requests,
+    `stopped` those whose listener left early. With `gate` each word after the first waits for it. `failures` are raised
+    one a request, first before any event, until they are used up.
+    """
+
+    def __init__(
+        self, reply: str | None = None, gate: asyncio.Event | None = None, failures: Sequence[ModelError] = ()
+    ) -> None:
+        self._reply, self._gate, self._failures = reply, gate, list(failures)
+        self.calls = 0
+        self.stopped = 0
+        self.requests: list[GenerateRequest] = []
+
+    async def stream(self, spec: Spec, request: GenerateRequest) -> AsyncGenerator[StreamEvent, None]:
+        self.calls += 1
+        self.requests.append(request)
+        if self._failures:
+            raise self._failures.pop(0)
+        read = sum(len(turn.text.split()) for turn in request.messages)
+        if spec.context_tokens and read >= spec.context_tokens:
+            raise ContextTooLong(spec.id, read, spec.context_tokens)
+        words, ended = self._words(request)
+        ended_by_itself = False
+        try:
+            yield Started(spec.id)
+            for number, word in enumerate(words):
+                if number and self._gate is not None:
+                    await self._gate.wait()
+                yield TextDelta(word)
+            ended_by_itself = True
+            yield Finished("stop" if ended else "length", Usage(read, len(words)))
+        finally:
+            self.stopped += not ended_by_itself
+
+    async def close(self) -> None:
+        """Nothing is held open."""
+
+    def _words(self, request: GenerateRequest) -> tuple[list[str], bool]:
+        """The words to say, spaces kept, and whether they are all."""
+        text = "{}" if request.answer_schema else self._reply if self._reply is not None else request.messages[-1].text
+        for sequence in request.sampling.stop:
+            text = text.partition(sequence)[0]
+        words = [word if number == 0 else " " + word for number, word in enumerate(text.split())]
+        limit = request.max_output_tokens
+        return (words, True) if limit is None or len(words) <= limit else (words[:limit], False)
 
 
 class FakeTranscriber:

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from becoming_one.cli.command import Command, group
-from becoming_one.cli.laptop import job_server
+from becoming_one.cli.laptop import job_server as laptop_job_server
 from becoming_one.cli.terminal import as_json, printable, say, table
 
 if TYPE_CHECKING:
     from jobs.progress import Update
-    from jobs.start import Job
+    from jobs.start import Job, JobServer
 
 ENDED = frozenset({"STOPPED", "SUCCEEDED", "FAILED"})
 LOG_EVERY_S = 2.0  # how often `logs -f` asks for more: the log comes whole each time
@@ -146,6 +146,14 @@ def cancel(job_id: JobId) -> None:
     with _known():
         stopped = start.stop(job_server(), job_id)
     say(f"Job {job_id} is stopped." if stopped else f"Job {job_id} had ended before.")
+
+
+def job_server() -> "JobServer":
+    """The running cluster's. Ray's client would tell of each connection on stderr; what matters becomes an error."""
+    import logging  # noqa: PLC0415  # jobs alone need it
+
+    logging.getLogger("ray.dashboard").setLevel(logging.ERROR)
+    return laptop_job_server()
 
 
 def _end(updates: "Iterable[Update]", output: Path | None) -> None:

@@ -19,7 +19,7 @@ from models.weights import fetch
 MODEL = "all-MiniLM-L6-v2"
 WORDS = """attention self observation consciousness plane monad essence personality imagination assumption feeling state
 revenue customer method the of a in is to and not we who what when remember sleep awake world law harmony river seven
-development relationship boundary unconditionally interdisciplinary quicksilver 1949 0.5 three-fold""".split()
+development relationship boundary unconditionally interdisciplinary quicksilver 1949 0.5 three-fold"""
 WORD_COUNTS = (1, 2, 3, 4, 6, 8, 11, 15, 20, 27, 36, 48, 64, 85, 110, 140, 170, 200, 220, 254, 300, 450, 600)
 KINDS = (
     "",
@@ -38,7 +38,7 @@ KINDS = (
     "Was bedeutet es, sich selbst zu erinnern? Größe, Übung, Straße.",
     "Что значит помнить себя?",
     "自己を想起するとはどういうことか。",
-    "记住自己意味着什么？",
+    "记住自己意味着什么？",  # noqa: RUF001  the question mark of its script
     "자신을 기억한다는 것은 무엇을 의미합니까?",
     "ما معنى أن يتذكر المرء نفسه؟",
     "मनुष्य स्वयं को कैसे याद रखे?",
@@ -60,8 +60,8 @@ KINDS = (
 
 def texts() -> list[str]:
     """The kinds, then one text for each word count, from a fixed seed."""
-    draw = random.Random(20261123)
-    return [*KINDS, *(" ".join(draw.choices(WORDS, k=count)) for count in WORD_COUNTS)]
+    draw = random.Random(20261123)  # noqa: S311  texts for a test, no secret
+    return [*KINDS, *(" ".join(draw.choices(WORDS.split(), k=count)) for count in WORD_COUNTS)]
 
 
 def main() -> None:

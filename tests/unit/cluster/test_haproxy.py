@@ -81,7 +81,7 @@ def test_a_second_pass_changes_nothing(config: Path) -> None:
 
 
 def test_the_binary_gets_the_arguments_of_starts_and_reloads(config: Path) -> None:
-    ended = run(config, "-sf", "12 34", "-x", "/tmp/x/admin.sock")
+    ended = run(config, "-sf", "12 34", "-x", "/tmp/x/admin.sock")  # noqa: S108
     assert ended.stdout == f"-db -f {config} -sf 12 34 -x /tmp/x/admin.sock\n"
 
 

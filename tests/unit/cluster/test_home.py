@@ -84,7 +84,7 @@ def test_a_state_that_is_not_ours_is_named_with_what_to_do(home: Home, content: 
 
 
 def test_a_temp_folder_that_vanished_or_is_open_to_others_is_replaced(home: Home) -> None:
-    """/tmp is everybody's: what lies there under our name may be somebody else's by now."""
+    """The folder /tmp is everybody's: what lies there under our name may be somebody else's by now."""
     first = home.load_or_begin(lambda: 20_000).temp_folder
     assert mode(first) == 0o700
     first.chmod(0o777)
