@@ -12,7 +12,7 @@ from benchmarks.effort import Effort
 
 TABLES = ("cached_chat", "uncached_chat", "streaming", "embeddings", "local_llm", "startup")
 """A module each, with `run(grounds, effort) -> tables`. In this order, so that each ground is made once."""
-SECONDS, ROUNDS = (3, 1), (3, 1)  # full and quick
+SECONDS, ROUNDS = (2, 1), (3, 1)  # full and quick
 
 ABOUT = "Measure this cluster beside a baseline and write the tables to a page."
 MORE = """tables, in the order they run:
@@ -27,7 +27,7 @@ It starts clusters of its own in temporary homes and takes them down, also on Ct
 figures are CPU time, but caches and clock rates are shared. Tables that were not run stay on the page as they were.
 The load comes from `wrk` where it is installed (apt install wrk), else from a slower client that is part of this.
 
-  python -m benchmarks                           all, 3 rounds of 3 s each: 10 minutes
+  python -m benchmarks                           all, 3 rounds of 2 s each: 10 minutes
   python -m benchmarks --quick --output -        all, roughly, printed only: 3 minutes; installs nothing anew
   python -m benchmarks cached_chat --rounds 7    one table, with more rounds
 
@@ -82,8 +82,8 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("tables", nargs="*", metavar="TABLE", type=_table, help="which ones; all, if none is named")
-    parser.add_argument("--quick", action="store_true", help="one round of 1 s; `up` is not measured from nothing")
-    parser.add_argument("--seconds", type=_positive, metavar="S", help="seconds of a window (default: 3; quick: 1)")
+    parser.add_argument("--quick", action="store_true", help="fewer cases, one round of 1 s; no `up` from nothing")
+    parser.add_argument("--seconds", type=_positive, metavar="S", help="seconds of a window (default: 2; quick: 1)")
     parser.add_argument("--rounds", type=_positive, metavar="N", help="rounds of each side (default: 3; quick: 1)")
     parser.add_argument(
         "--output",

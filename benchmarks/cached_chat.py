@@ -18,7 +18,7 @@ from benchmarks.prompts import chats
 from benchmarks.report import Table
 from benchmarks.serving import Serving, serving
 
-CONNECTIONS = (1, 16, 64)
+CONNECTIONS, QUICK = (1, 16, 64), (16,)
 LRU_PROMPTS, REDIS_PROMPTS = 16, 2000
 TO_REACH = {("LRU", 16): "≤ 0.18, aim 0.13", ("Redis", 16): "≤ 0.30"}
 STRAY = 0.01  # of the requests may go the other way: an entry leaves the LRU after a minute
@@ -50,7 +50,7 @@ def run(grounds: Grounds, effort: Effort) -> list[Table]:
                 _Kind("Redis", chats(cluster.model, REDIS_PROMPTS), redis_server),
             )
             found = [(kind, connections, _measure(cluster, kind, connections, effort))
-                     for kind in kinds for connections in CONNECTIONS]  # fmt: skip
+                     for kind in kinds for connections in effort.of(CONNECTIONS, QUICK)]  # fmt: skip
     return [_table(found, len(answer)), _shares(found)]
 
 

@@ -1,6 +1,10 @@
 """How long to measure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,3 +14,7 @@ class Effort:
     seconds: int
     rounds: int
     quick: bool
+
+    def of(self, cases: Sequence[T], quick: Sequence[T]) -> Sequence[T]:
+        """All cases of a table, or the few that a quick look needs."""
+        return quick if self.quick else cases

@@ -41,7 +41,12 @@ def run(grounds: Grounds, effort: Effort) -> list[Table]:
     args = LlmArgs.model_validate(application["args"])
     cluster = grounds.house()
     with serving("llama_server", [args.model_dump_json()], health_path="/health") as theirs:
-        return [_table([(case, _measure(cluster, theirs, case, effort)) for case in CASES], args)]
+        return [
+            _table(
+                [(case, _measure(cluster, theirs, case, effort)) for case in effort.of(CASES, (CASES[0], CASES[3]))],
+                args,
+            )
+        ]
 
 
 def _measure(cluster: Cluster, theirs: Serving, case: _Case, effort: Effort) -> dict[str, list[Sample]]:

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,11 +57,17 @@ class Place:
             try:
                 code = process.wait(UP_TIMEOUT_S)
             except BaseException:
-                os.killpg(process.pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
                 raise
         if code:
             raise TableFailed(f"`{self.program} {name}` ended with {code}")
         return time.monotonic() - began
+
+    def up(self, number: int) -> tuple[str, str]:
+        """Seconds until `up` returns, and of the first answer then."""
+        up_s = self.do("up")
+        return f"{up_s:.0f}", f"{self.answer(number):.2f}"
 
     def answer(self, number: int) -> float:
         """Seconds of one chat answer that nobody has asked for before."""
@@ -86,26 +92,21 @@ def run(grounds: Grounds, effort: Effort) -> list[Table]:
     """Two tables: times, memory."""
     grounds.clear()
     with _here() if effort.quick else _nowhere() as place:
-        first_up_s = place.do("up")
-        first_answer_s = place.answer(0)
+        what = (
+            "a fresh home, environment and weights there" if effort.quick else "nothing: no environment, empty caches"
+        )
+        rows = [(what, *place.up(0), "" if effort.quick else "≤ 300")]
         time.sleep(IDLE_S)
         memory = place.memory()
         place.do("down")
-        second_up_s = place.do("up")
-        second_answer_s = place.answer(1)
-        place.do("down")
-    what = "a fresh home, environment and weights there" if effort.quick else "nothing: no environment, empty caches"
-    rows = [
-        (what, f"{first_up_s:.0f}", f"{first_answer_s:.2f}", "" if effort.quick else "≤ 300"),
-        ("`down`, all data there", f"{second_up_s:.0f}", f"{second_answer_s:.2f}", "≤ 30"),
-    ]
-    times = Table(
-        "From `up` to the first answer",
-        f"`{place.command}` until it returns, then the first chat answer (16 tokens) through the whole stack. n = 1.",
-        ("after", "up, s", "then an answer, s", "aim, s"),
-        rows,
+        if not effort.quick:
+            rows.append(("`down`, all data there", *place.up(1), "≤ 30"))
+            place.do("down")
+    about = (
+        f"`{place.command}` until it returns, then the first chat answer (16 tokens) through the whole stack. n = 1."
     )
-    return [times, _memory(memory)]
+    columns = ("after", "up, s", "then an answer, s", "aim, s")
+    return [Table("From `up` to the first answer", about, columns, rows), _memory(memory)]
 
 
 def _memory(found: list[tuple[str, int]]) -> Table:

@@ -10,7 +10,7 @@ from benchmarks.prompts import chats
 from benchmarks.report import Table
 from benchmarks.serving import Serving
 
-CONNECTIONS = (1, 16, 64)
+CONNECTIONS, QUICK = (1, 16, 64), (1, 16)
 PROMPTS = 512  # more than are in flight, so none is coalesced; `no-store` keeps them out of the cache
 TO_REACH = {16: "≤ 0.60, aim 0.40"}
 TO_REACH_P50 = {1: "≤ 0.80"}
@@ -19,7 +19,9 @@ TO_REACH_P50 = {1: "≤ 0.80"}
 def run(grounds: Grounds, effort: Effort) -> list[Table]:
     """The table."""
     cluster, upstream = grounds.front()
-    found = [(connections, _measure(cluster, upstream, connections, effort)) for connections in CONNECTIONS]
+    found = [
+        (connections, _measure(cluster, upstream, connections, effort)) for connections in effort.of(CONNECTIONS, QUICK)
+    ]
     return [_table(found)]
 
 

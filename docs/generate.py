@@ -80,7 +80,7 @@ def _kind(model: type[BaseModel], name: str) -> str:
 
 
 def _plain(value: Any) -> str:
-    return "unset" if value is None else str(value)
+    return "unset" if value is None else str(value).replace(f"{HERE.parent}", ".")
 
 
 def _table(rows: Iterable[tuple[str, str]]) -> str:

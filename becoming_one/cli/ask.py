@@ -94,8 +94,11 @@ def embed(
     """
     given = _stdin_lines() if not texts or texts == ["-"] else texts
     with connected() as client:
+        from becoming_one.operations import BATCH_TEXTS  # noqa: PLC0415  # loaded with the client
+
+        long = sys.stderr.isatty() and len(given) > BATCH_TEXTS
         options: dict[str, Any] = {"model": model} if model else {}
-        vectors = client.embed(given, dimensions=dimensions, progress=sys.stderr.isatty(), **options)
+        vectors = client.embed(given, dimensions=dimensions, progress=long, **options)
     if output is not None:
         _save(vectors, output)
         say(f"{output}: {vectors.shape[0]} vectors of {vectors.shape[1]} numbers, float32.")

@@ -9,7 +9,6 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("becoming_one", "cluster", "deployments", "jobs", "actors", "stores", "models")
-IMPORT_LIMIT_S = 0.5
 
 
 def in_fresh_python(code: str) -> str:
@@ -18,20 +17,18 @@ def in_fresh_python(code: str) -> str:
 
 
 @pytest.mark.parametrize("room", ["models", "stores"])
-def test_importing_a_whole_room_is_quick_and_loads_neither_torch_nor_ray(room: str) -> None:
+def test_importing_a_whole_room_loads_neither_torch_nor_ray_nor_an_engine(room: str) -> None:
     code = f"""
-import importlib, pkgutil, sys, time, {room}
+import importlib, pkgutil, sys, {room}
 names = [m.name for m in pkgutil.walk_packages({room}.__path__, "{room}.")]
-began = time.process_time()
 for name in names:
     importlib.import_module(name)
 heavy = sorted({{"torch", "ray", "openvino", "faster_whisper", "xllamacpp", "transformers"}} & sys.modules.keys())
-print(len(names), heavy, time.process_time() - began < {IMPORT_LIMIT_S} * 4)
+print(len(names), heavy)
 """
-    count, heavy, quick = in_fresh_python(code).replace("[]", "none").split()
+    count, heavy = in_fresh_python(code).split(maxsplit=1)
     assert int(count) > 4
-    assert heavy == "none"
-    assert quick == "True"  # four times the documented bound: this machine may be busy; benchmarks/startup.py measures
+    assert heavy == "[]"  # how quick that is: benchmarks/startup.py
 
 
 def test_no_installed_package_takes_the_name_of_a_room() -> None:

