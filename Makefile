@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help up down status test test-torch check bench docs constraints clean
+.PHONY: help up down status test test-torch check lint bench docs constraints clean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -30,12 +30,14 @@ test: $(VENV)/.dev ## everything the tests need, then the tests (no torch)
 test-torch: $(TORCH)/.done ## the tests of the extra `torch`, in an environment of their own
 	$(TORCH)/bin/pytest -m torch
 
-check: $(VENV)/.dev ## format, lint, types, import contracts, unit tests: about a minute
+check: lint ## format, lint, types, import contracts, unit tests: about a minute
+	$(BIN)/pytest -q tests/unit
+
+lint: $(VENV)/.dev ## the same without the tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/pytest -q tests/unit
 
 bench: $(VENV)/.dev ## print the tables of benchmarks/ and write them to docs/benchmarks.md
 	$(BIN)/python -m benchmarks

@@ -2,8 +2,10 @@
 
 import asyncio
 import hashlib
+import json
 import threading
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,9 +29,9 @@ from models.values import (
 class FakeGenerator:
     """Says `reply`, or the last message back, a word at a time; words are tokens.
 
-    Obeys max_output_tokens, stop and the spec's context; under a schema it says `{}`. `calls` counts requests,
-    `stopped` those whose listener left early. With `gate` each word after the first waits for it. `failures` are raised
-    one a request, first before any event, until they are used up.
+    Obeys max_output_tokens, stop and the spec's context; under a schema it says the plainest value that fits. `calls`
+    counts requests, `open` those under way, `stopped` those whose listener left early. With `gate` each word after the
+    first waits for it. `failures` are raised one a request, first before any event, until they are used up.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class FakeGenerator:
     ) -> None:
         self._reply, self._gate, self._failures = reply, gate, list(failures)
         self.calls = 0
+        self.open = 0
         self.stopped = 0
         self.requests: list[GenerateRequest] = []
 
@@ -50,6 +53,7 @@ class FakeGenerator:
             raise ContextTooLong(spec.id, read, spec.context_tokens)
         words, ended = self._words(request)
         ended_by_itself = False
+        self.open += 1
         try:
             yield Started(spec.id)
             for number, word in enumerate(words):
@@ -59,6 +63,7 @@ class FakeGenerator:
             ended_by_itself = True
             yield Finished("stop" if ended else "length", Usage(read, len(words)))
         finally:
+            self.open -= 1
             self.stopped += not ended_by_itself
 
     async def close(self) -> None:
@@ -66,12 +71,38 @@ class FakeGenerator:
 
     def _words(self, request: GenerateRequest) -> tuple[list[str], bool]:
         """The words to say, spaces kept, and whether they are all."""
-        text = "{}" if request.answer_schema else self._reply if self._reply is not None else request.messages[-1].text
+        text = request.messages[-1].text if self._reply is None else self._reply
+        if request.answer_schema is not None:
+            text = json.dumps(_satisfying(request.answer_schema.schema))
         for sequence in request.sampling.stop:
             text = text.partition(sequence)[0]
         words = [word if number == 0 else " " + word for number, word in enumerate(text.split())]
         limit = request.max_output_tokens
         return (words, True) if limit is None or len(words) <= limit else (words[:limit], False)
+
+
+def _satisfying(schema: Mapping[str, Any]) -> Any:
+    """The plainest value under a JSON Schema of objects, arrays, enums and bounds (no references, no patterns)."""
+    if "const" in schema:
+        return schema["const"]
+    if "enum" in schema:
+        return schema["enum"][0]
+    if "anyOf" in schema:
+        return _satisfying(schema["anyOf"][0])
+    kind = schema.get("type", "null")
+    if isinstance(kind, list):
+        kind = kind[0]
+    if kind == "object":
+        return {name: _satisfying(schema["properties"][name]) for name in schema.get("required", ())}
+    if kind == "array":
+        return [_satisfying(schema.get("items", {}))] * schema.get("minItems", 0)
+    plain: dict[str, Any] = {
+        "string": "x" * schema.get("minLength", 1),
+        "integer": schema.get("minimum", 0),
+        "number": schema.get("minimum", 0.0),
+        "boolean": True,
+    }
+    return plain.get(kind)
 
 
 class FakeTranscriber:

@@ -16,7 +16,7 @@ from cluster.laptop.errors import DeployFailed, StartFailed
 
 REST_PATH = "/api/serve/applications/"
 REST_TIMEOUT_S = 60.0  # the first PUT starts Serve: controller, proxies, HAProxy
-CONTROLLER_TIMEOUT_S = 120.0  # a killed controller is back in 5-15 s
+CONTROLLER_TIMEOUT_S = 300.0  # 8 s on an idle machine; at a load of 20 on 2 cores it took 110 s
 POLL_S = 0.25
 FAILED = frozenset({"DEPLOY_FAILED"})
 
@@ -112,8 +112,11 @@ def words(config: Mapping[str, Any]) -> Iterator[str]:
             waiting.extend(value)
 
 
-def deploy(rest: Rest, config: Mapping[str, Any]) -> None:
-    """Hand the config to Serve, waiting for a controller that is just coming back. Raises DeployFailed, StartFailed."""
+def deploy(rest: Rest, config: Mapping[str, Any], check: Callable[[], None] = lambda: None) -> None:
+    """Hand the config to Serve, waiting for a controller that is just coming back. Raises DeployFailed, StartFailed.
+
+    `check` is called while waiting, and may raise what makes waiting pointless.
+    """
     deadline = time.monotonic() + CONTROLLER_TIMEOUT_S
     while True:
         try:
@@ -121,17 +124,22 @@ def deploy(rest: Rest, config: Mapping[str, Any]) -> None:
         except OSError as error:
             if time.monotonic() > deadline:
                 raise StartFailed("Ray Serve", str(error)) from error
+            check()
             time.sleep(POLL_S)
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """What to wait for: all applications of the config up, and `readiness_path` answering 200 on the HTTP port."""
+    """What to wait for: all applications of the config up, and `readiness_path` answering 200 on the HTTP port.
+
+    `check` is called while waiting, and may raise what makes waiting pointless.
+    """
 
     names: tuple[str, ...]
     http_port: int
     readiness_path: str
     timeout_s: float
+    check: Callable[[], None] = lambda: None
 
 
 def wait_until_ready(rest: Rest, wait: Wait, told: Callable[[tuple[Application, ...]], None]) -> None:
@@ -160,6 +168,7 @@ def wait_until_ready(rest: Rest, wait: Wait, told: Callable[[tuple[Application, 
                 if not_answering is None:
                     return
                 missing = not_answering
+        wait.check()
         time.sleep(POLL_S)
     raise DeployFailed(", ".join(wait.names), f"not ready after {wait.timeout_s:.0f} s ({missing})")
 

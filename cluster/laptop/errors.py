@@ -5,6 +5,7 @@ LaptopError
 ├── PortTaken       a port that was asked for belongs to somebody else's process
 ├── Busy            another `up` or `down` holds this home
 ├── StartFailed     one of our programs did not come up; its log is named
+├── HeadDied        Ray died while its applications came up
 └── DeployFailed    an application did not come up; its own message is inside
 """
 
@@ -70,6 +71,19 @@ class StartFailed(LaptopError):
     def __str__(self) -> str:
         where = "" if self.log is None else f" Its log: {self.log}"
         return f"{self.program} did not start: {self.reason}.{where}"
+
+
+class HeadDied(LaptopError):
+    """Ray died while its applications came up: somebody ended it, or this machine ran out of something."""
+
+    code = "ray_died"
+
+    def __init__(self, programs: tuple[str, ...]) -> None:
+        super().__init__(programs)
+        self.programs = programs
+
+    def __str__(self) -> str:
+        return f"Ray's {', '.join(self.programs)} ended while the applications came up. `becoming-one up` starts anew."
 
 
 class DeployFailed(LaptopError):

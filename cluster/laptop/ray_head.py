@@ -90,6 +90,7 @@ def environment(settings: LaptopSettings, home: Home, state: State, inherited: M
         "ENABLE_HA_PROXY": "1",
         "THROUGHPUT_OPTIMIZED": "1",
         "HAPROXY_METRICS_ENABLED": "0",
+        "REQUEST_PATH_LOG_BUFFER_SIZE": "1",  # 1000 otherwise: `logs` would show nothing for hours
         "PROXY_HEALTH_CHECK_PERIOD_S": "2",  # 10 otherwise, and a killed HAProxy is missed after three
         "HAPROXY_NBTHREAD": str(settings.haproxy_threads),
         "HAPROXY_BINARY_PATH": str(haproxy / "haproxy.sh"),
@@ -146,7 +147,12 @@ def fingerprint(settings: LaptopSettings, environment: Mapping[str, str], http_p
 
 def is_whole(session: RaySession | None) -> bool:
     """Whether each of the head's own programs still runs."""
-    return session is not None and all(processes.alive(identity) for identity in session.programs.values())
+    return session is not None and not dead(session)
+
+
+def dead(session: RaySession) -> tuple[str, ...]:
+    """The head's own programs that do not run any more."""
+    return tuple(name for name, identity in session.programs.items() if not processes.alive(identity))
 
 
 def start(

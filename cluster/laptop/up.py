@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from cluster.laptop import applications, ports, postgres, processes, ray_head, valkey
 from cluster.laptop.applications import Application, Rest, Wait
-from cluster.laptop.errors import PortTaken, StartFailed
+from cluster.laptop.errors import HeadDied, PortTaken, StartFailed
 from cluster.laptop.home import Home, RaySession, Server, State, server_mark
 from cluster.laptop.keys import ensure_key
 from cluster.laptop.ray_head import PortPlan
@@ -60,12 +60,18 @@ def up(settings: LaptopSettings, report: Report) -> Status:
     steps = Steps(report)
     config = applications.read_config(settings.serve_config, HTTP_PORTS.start)
     with home.locked(LOCK_TIMEOUT_S, lambda: steps.tell("lock", "another `up` or `down` is at work; waiting for it")):
-        plan = _plan(settings, home, steps)
-        plan = _start(plan, steps, config)
-        config = applications.read_config(settings.serve_config, plan.http_port)
-        _deploy(plan, steps, config)
-        home.save(replace(plan.state, url=f"http://{ports.LOOPBACK}:{plan.http_port}"))
+        try:
+            _bring_up(settings, home, steps, config)
+        except HeadDied as error:
+            steps.tell("ray", f"{', '.join(error.programs)} ended; once more")
+            _bring_up(settings, home, steps, config)
         return status(settings)
+
+
+def _bring_up(settings: LaptopSettings, home: Home, steps: "Steps", config: Mapping[str, Any]) -> None:
+    plan = _start(_plan(settings, home, steps), steps, config)
+    _deploy(plan, steps, applications.read_config(settings.serve_config, plan.http_port))
+    home.save(replace(plan.state, url=f"http://{ports.LOOPBACK}:{plan.http_port}"))
 
 
 @dataclass
@@ -251,9 +257,14 @@ def _start_ray(plan: _Plan, steps: Steps) -> RaySession:
 def _deploy(plan: _Plan, steps: Steps, config: Mapping[str, Any]) -> None:
     rest = Rest(ray_head.dashboard_url(PortPlan(plan.state.port_block)), plan.home.secret(plan.home.token_path.name))
     names = applications.names(config)
+
+    def check() -> None:
+        if plan.state.ray is not None and (dead := ray_head.dead(plan.state.ray)):
+            raise HeadDied(dead)
+
     with steps.step("applications") as ended:
-        applications.deploy(rest, config)
-        wait = Wait(names, plan.http_port, plan.settings.readiness_path, plan.settings.deploy_timeout_s)
+        applications.deploy(rest, config, check)
+        wait = Wait(names, plan.http_port, plan.settings.readiness_path, plan.settings.deploy_timeout_s, check)
         applications.wait_until_ready(rest, wait, lambda found: steps.tell("applications", _summary(found)))
         ended(f"{len(names)} answer on port {plan.http_port}")
 

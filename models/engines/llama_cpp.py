@@ -2,10 +2,11 @@
 
 A blocking call a request, in a thread of its own; tokens come back by callback and are handed to the event loop, all
 that are there at one wake-up. A callback that returns True stops the generation, so a caller who leaves costs one token
-batch. Knows nothing of HTTP: llama.cpp's own server listens on a socket file that only this process can reach.
+batch. Knows nothing of HTTP: llama.cpp's own server listens where nobody can reach it.
 
-The same seed gives the same text whatever else is in flight (tests/contracts/test_generator.py): each request has a
-window of its own, attention sums in one order, and a request with a seed reads nothing from the prompt cache.
+The same seed, or temperature 0, gives the same text whatever else is in flight and whatever was asked before
+(tests/contracts/test_generator.py): each request has a window of its own, and CACHE_TYPE makes attention indifferent to
+how tokens are batched.
 """
 
 import asyncio
@@ -41,11 +42,20 @@ CPU a prompt token is flat in it: 15.3 ms at 64, 16.1 at 128, 19.7 at 512 (one t
 """
 
 
+CACHE_TYPE = "GGML_TYPE_Q8_0"
+"""How keys and values are kept, read by flash attention.
+
+It decides whether a token's numbers depend on the batch it was computed in, that is, on who else asked. Answers that
+came out as another text beside others than alone, 2026-11-23: float16 with flash attention 10 of 40, without 3 of 24,
+Q8_0 0 of 32, with equal probabilities too. CPU a token is the same, memory 539 MB instead of 877 for four windows.
+"""
+
+
 class LlamaCpp:
     """One model. `parallel` requests are decoded together, each with a whole window; more wait in line, in order.
 
     `folder` holds one .gguf file. `chat_template` is a name that llama.cpp knows, None for the file's own. Memory:
-    weights and `parallel` windows, all taken at once (SmolLM2: 100 MB + 189 MB per 8192 tokens of window).
+    weights and `parallel` windows, all taken at once (SmolLM2: 100 MB + 100 MB per 8192 tokens of window).
     """
 
     def __init__(
@@ -55,9 +65,9 @@ class LlamaCpp:
         import xllamacpp  # noqa: PLC0415  # 30 MB of native code, only where a model is held
 
         params = parameters(next(folder.glob("*.gguf")), threads, parallel, context_tokens, chat_template)
-        self._private = tempfile.TemporaryDirectory(prefix="llama-")  # mode 700
-        params.hostnames = [f"{self._private.name}/llama.sock"]  # its own server: no port, nobody else may open it
-        self._server: Any = xllamacpp.Server(params)
+        with tempfile.TemporaryDirectory(prefix="llama-") as private:  # mode 700
+            params.hostnames = [f"{private}/llama.sock"]  # its own server has no port, and soon no name
+            self._server: Any = xllamacpp.Server(params)
         self._threads = ThreadPoolExecutor(parallel, thread_name_prefix="llama")
         self._calls: set[_Call] = set()
         self._closing = False
@@ -105,7 +115,6 @@ class LlamaCpp:
     def _let_go(self) -> None:
         self._threads.shutdown()
         self._server = None
-        self._private.cleanup()
 
 
 def parameters(path: Path, threads: int, parallel: int, context_tokens: int, chat_template: str | None) -> Any:
@@ -118,9 +127,8 @@ def parameters(path: Path, threads: int, parallel: int, context_tokens: int, cha
     params.n_ctx = parallel * context_tokens  # divided among the slots: nobody can starve another of its window
     params.n_batch = params.n_ubatch = BATCH_TOKENS
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
-    # Flash attention sums in an order that depends on what else is in flight: of 40 answers at temperature 0 beside
-    # others 10 differed from the same alone, without it none; CPU a token is the same (2026-11-23).
-    params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
+    params.cache_type_k = params.cache_type_v = getattr(xllamacpp.ggml_type, CACHE_TYPE)
+    params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_ENABLED
     params.prefill_assistant = False  # a last message of the assistant is history, as with OpenAI, not a beginning
     params.cache_ram_mib = 0  # prompts are kept in their slot only: memory stays what it was at the start
     params.endpoint_slots = False  # would show other callers' prompts
@@ -237,9 +245,6 @@ def _body(spec: Spec, request: GenerateRequest) -> Chunk:
         "stream": True,
         "stream_options": {"include_usage": True},
         "return_progress": True,  # a callback for each batch of the prompt too: a place to stop
-        # A prompt that is partly read from the cache is computed in other batches than a whole one, which rounds
-        # otherwise: 5 of 40 answers had other probabilities, none another text (2026-11-23).
-        "cache_prompt": sampling.seed is None,
         **{name: value for name, value in options.items() if value is not None},
     }
     if request.answer_schema is not None:

@@ -4,7 +4,10 @@ aiohttp and orjson, not the vendor's SDK: 0.11 ms CPU a call and 12 µs a stream
 cores, uvloop, 2026-11-23). Answers are always asked for as streams, so a caller who leaves stops the upstream at once.
 """
 
+import asyncio
+import re
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +30,10 @@ from models.values import DataClass, Finished, FinishReason, GenerateRequest, St
 MAX_CONNECTIONS = 1024  # a replica admits 1000 requests at a time
 KEEP_ALIVE_S = 30.0  # below the 75 s of the ingress: we close first, so no request meets a closing connection
 MAX_ERROR_BYTES = 64 * 1024
+END_S = (
+    0.25  # from [DONE] to the end of the body: servers send both at once, and one that does not loses the connection
+)
+COUNTED = re.compile(r"(\d+) tokens")
 REASONS: dict[str, FinishReason] = {"stop": "stop", "length": "length", "content_filter": "content_filter"}
 
 
@@ -139,7 +146,16 @@ async def _events(spec: Spec, answer: aiohttp.ClientResponse) -> AsyncGenerator[
             break
     if reason is None:
         raise ModelUnavailable(spec.id, "its answer broke off before the end")
+    await _read_out(answer)
     yield Finished(reason, usage)
+
+
+async def _read_out(answer: aiohttp.ClientResponse) -> None:
+    """To the end of the body: only then is the connection kept for the next call."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(END_S):
+            while not answer.content.at_eof():
+                await answer.content.readany()
 
 
 def _read(
@@ -187,7 +203,7 @@ def _error(spec: Spec, status: int, found: Any, retry_after_s: float | None = No
     """The server's own error object -> one of ours. Its message may hold anything: only refusals pass it on."""
     fields = found if isinstance(found, dict) else {}
     code, message = fields.get("code"), str(fields.get("message") or f"HTTP {status}")[:500]
-    if code == "context_length_exceeded":
+    if code == "context_length_exceeded" or (status == 400 and _says_too_long(fields, message)):
         return _too_long(spec, fields, message)
     if status == 400:  # Bad Request
         return InvalidRequest(message, fields.get("param"), str(code or "invalid_request"))
@@ -198,9 +214,18 @@ def _error(spec: Spec, status: int, found: Any, retry_after_s: float | None = No
     return ModelRefused(spec.id, status, message)
 
 
+def _says_too_long(fields: dict[str, Any], message: str) -> bool:
+    """The dialects without OpenAI's code: llama.cpp names it by type, vLLM only in the sentence."""
+    return fields.get("type") == "exceed_context_size_error" or "maximum context length" in message
+
+
 def _too_long(spec: Spec, fields: dict[str, Any], message: str) -> Exception:
-    """With both numbers where the server gives them, as ours do; else with its own sentence."""
-    prompt, context = fields.get("prompt_tokens"), fields.get("context_tokens")
+    """With both numbers, from fields (ours, llama.cpp's) or the sentence (OpenAI's, vLLM's); else only the sentence."""
+    prompt = fields.get("prompt_tokens", fields.get("n_prompt_tokens"))
+    context = fields.get("context_tokens", fields.get("n_ctx"))
     if isinstance(prompt, int) and isinstance(context, int):
         return ContextTooLong(spec.id, prompt, context)
+    counts = [int(found) for found in COUNTED.findall(message)]
+    if len(counts) > 1:
+        return ContextTooLong(spec.id, max(counts), min(counts))  # too long: the window is the smaller one
     return InvalidRequest(message, "messages", "context_length_exceeded")

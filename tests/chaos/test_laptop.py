@@ -190,7 +190,7 @@ def test_servers_answer_nobody_without_the_password(cluster: Cluster) -> None:
 
 
 def test_what_replicas_print_is_in_the_logs(cluster: Cluster) -> None:
-    assert any("one is here" in line for line in logs(cluster.settings, "one"))
+    assert any("one is here" in line for line in logs(cluster.settings, "one")), [*logs(cluster.settings, "one")]
     assert not any("one is here" in line for line in logs(cluster.settings, "two"))
 
 
