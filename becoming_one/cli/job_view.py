@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from becoming_one.cli.terminal import say, table
-from jobs.progress import Outcome, Progress, Update, span
+from jobs.progress import Outcome, Progress, span
 
 LINE_PARTS = 10  # a plain line for each tenth of the files, so that a log of a long job stays readable
 LINE_EVERY_S = 60.0  # and one a minute, so that a reader sees it is alive
@@ -28,11 +28,9 @@ def shown() -> Iterator[Callable[[Progress], None]]:
         yield lambda now: bar.update(task, total=now.files_total, completed=_dealt_with(now), description=_facts(now))
 
 
-def sentence(update: Update) -> str:
-    """An update as a person reads it."""
-    if isinstance(update, Outcome):
-        return update.message
-    return f"{_dealt_with(update)}/{update.files_total} files, {_facts(update)}"
+def sentence(now: Progress) -> str:
+    """Where a job stands, as a person reads it."""
+    return f"{_dealt_with(now)}/{now.files_total} files, {_facts(now)}"
 
 
 def summarize(outcome: Outcome, output: Path | None) -> None:

@@ -101,7 +101,7 @@ def watch(job_id: JobId) -> None:
     from jobs import start  # noqa: PLC0415  # loads orjson and the models' values
 
     server = job_server()
-    with _known(), _left_running(job_id):
+    with _known(job_id), _left_running(job_id):
         output = next((_output(job) for job in start.listed(server) if job.id == job_id), None)
         _end(start.follow(server, job_id), output)
 
@@ -120,13 +120,14 @@ def logs(
     from jobs import start  # noqa: PLC0415  # loads orjson and the models' values
 
     server, printed = job_server(), 0
-    with _known():
+    with _known(job_id):
         while True:
             ended = not follow or all(job.status in ENDED for job in start.listed(server) if job.id == job_id)
             lines = start.log(server, job_id).splitlines(keepends=True)
             whole = len(lines) if ended or not lines or lines[-1].endswith("\n") else len(lines) - 1
             for line in lines[printed:whole]:
-                print(_readable(line.rstrip("\n")))
+                if (shown := _readable(line.rstrip("\n"))) is not None:
+                    print(shown)
             sys.stdout.flush()
             if ended:
                 return
@@ -143,7 +144,7 @@ def cancel(job_id: JobId) -> None:
     """
     from jobs import start  # noqa: PLC0415  # loads orjson and the models' values
 
-    with _known():
+    with _known(job_id):
         stopped = start.stop(job_server(), job_id)
     say(f"Job {job_id} is stopped." if stopped else f"Job {job_id} had ended before.")
 
@@ -152,7 +153,7 @@ def job_server() -> "JobServer":
     """The running cluster's. Ray's client would tell of each connection on stderr; what matters becomes an error."""
     import logging  # noqa: PLC0415  # jobs alone need it
 
-    logging.getLogger("ray.dashboard").setLevel(logging.ERROR)
+    logging.getLogger("ray.dashboard.modules.job.sdk").addFilter(lambda record: record.levelno >= logging.ERROR)
     return laptop_job_server()
 
 
@@ -184,23 +185,26 @@ def _left_running(job_id: str) -> Iterator[None]:
 
 
 @contextmanager
-def _known() -> Iterator[None]:
+def _known(job_id: str) -> Iterator[None]:
     """Name an id that the cluster does not know as the wrong word that it is."""
     from jobs.errors import UnknownJob  # noqa: PLC0415  # with jobs.start
 
     try:
         yield
     except UnknownJob as error:
-        raise typer.BadParameter(f"{str(error).rstrip('.')}; `becoming-one jobs list` shows what it has") from error
+        message = f"there is no job {job_id} on this cluster; `becoming-one jobs list` shows what it remembers"
+        raise typer.BadParameter(message) from error
 
 
-def _readable(line: str) -> str:
-    """A line of a job's log; what it says of its progress as a person reads it."""
+def _readable(line: str) -> str | None:
+    """A line of a job's log; what it says of its progress as a person reads it, None for what it says twice."""
     from becoming_one.cli.job_view import sentence  # noqa: PLC0415  # loads jobs.progress
-    from jobs.progress import from_line  # noqa: PLC0415  # loads orjson
+    from jobs.progress import Outcome, from_line  # noqa: PLC0415  # loads orjson
 
     update = from_line(line)
-    return printable(line, sys.stdout) if update is None else sentence(update)
+    if update is None:
+        return printable(line, sys.stdout)
+    return None if isinstance(update, Outcome) else sentence(update)
 
 
 def _row(job: "Job") -> dict[str, str | None]:

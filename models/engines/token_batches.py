@@ -13,8 +13,9 @@ def token_batches(lengths: Sequence[int]) -> list[list[int]]:
     """Split texts into batches that pad little: indices, longest texts first, each index once.
 
     A batch is padded to its longest text. It closes before its padded size would pass BATCH_TOKENS (one text always
-    fits), and before its padding would pass CALL_TOKENS, where another call is cheaper. Within 3 % of the best split
-    by dynamic programming, on lists of 8 to 2048 texts with log-normal lengths, at a hundredth of its time.
+    fits), and before its padding would pass CALL_TOKENS, where another call is cheaper. Costs at most 4 % more
+    than the best split, on lists of 8 to 2048 texts of log-normal lengths; splitting sorted texts by 32 costs up to
+    2.3 times as much.
     """
     batches: list[list[int]] = []
     longest = padding = 0
