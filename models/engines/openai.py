@@ -57,11 +57,8 @@ class OpenAIShaped:
         self._session: aiohttp.ClientSession | None = None
 
     async def stream(self, spec: Spec, request: GenerateRequest) -> AsyncGenerator[StreamEvent, None]:
-        headers = (
-            {"x-data-class": request.data_class.name.lower()} if request.data_class != DataClass.PERSONAL else None
-        )
         try:
-            async with self._connected().post(self._url, data=body_of(spec, request), headers=headers) as answer:
+            async with await self._post(spec, request) as answer:
                 if answer.status != 200:  # HTTP's OK
                     raise _refusal(spec, answer, await answer.content.read(MAX_ERROR_BYTES))
                 yield Started(spec.id)
@@ -78,6 +75,19 @@ class OpenAIShaped:
         session, self._session = self._session, None
         if session is not None:
             await session.close()
+
+    async def _post(self, spec: Spec, request: GenerateRequest) -> aiohttp.ClientResponse:
+        """The head of the answer. A kept connection that the server has just closed costs a second try, not the call."""
+        url, content, session = self._url, body_of(spec, request), self._connected()
+        headers = (
+            {"x-data-class": request.data_class.name.lower()} if request.data_class != DataClass.PERSONAL else None
+        )
+        try:
+            return await session.post(url, data=content, headers=headers)
+        except aiohttp.ClientConnectorError:  # also a ClientOSError, but nobody was there
+            raise
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+            return await session.post(url, data=content, headers=headers)
 
     def _connected(self) -> aiohttp.ClientSession:
         if self._session is None:

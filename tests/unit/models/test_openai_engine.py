@@ -43,12 +43,19 @@ class Server:
     def __init__(self) -> None:
         self.status, self.headers, self.parts, self.hold = 200, {"content-type": "text/event-stream"}, list(WHOLE), None
         self.cut = False
+        self.hang_up_next = False
         self.seen: list[dict] = []
         self.gone = asyncio.Event()
         self.url = ""
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        self.seen.append({"headers": dict(request.headers), "body": orjson.loads(await request.read())})
+        body = orjson.loads(await request.read())
+        self.seen.append(
+            {"headers": dict(request.headers), "body": body, "from": request.transport.get_extra_info("peername")}
+        )
+        if self.hang_up_next:
+            self.hang_up_next = False
+            request.transport.abort()
         answer = web.StreamResponse(status=self.status, headers=self.headers)
         await answer.prepare(request)
         try:
@@ -144,6 +151,10 @@ async def test_what_is_asked_is_sent_and_nothing_else(server, engine) -> None:
         (400, {}, b'{"error":{"code":"context_length_exceeded","message":"m","prompt_tokens":9,"context_tokens":5}}',
          ContextTooLong, "at most 5 tokens and the prompt has 9"),
         (400, {}, b'{"error":{"code":"context_length_exceeded","message":"over by 4"}}', InvalidRequest, "over by 4"),
+        (400, {}, b'{"error":{"code":400,"type":"exceed_context_size_error","message":"m","n_prompt_tokens":9,"n_ctx":5}}',
+         ContextTooLong, "at most 5 tokens and the prompt has 9"),
+        (400, {}, b'{"error":{"code":400,"message":"This model\'s maximum context length is 5 tokens. However, you requested '
+         b'9 tokens (7 in the messages, 2 in the completion)."}}', ContextTooLong, "at most 5 tokens and the prompt has 9"),
     ],
 )  # fmt: skip
 async def test_a_refusal_becomes_the_error_that_fits(server, engine, status, headers, body, error, says) -> None:
@@ -192,6 +203,18 @@ async def test_nobody_listening_is_unavailable_and_retryable() -> None:
         await collect(engine)
     assert caught.value.retryable
     await engine.close()
+
+
+async def test_calls_one_after_another_share_a_connection(server, engine) -> None:
+    for _ in range(3):
+        await collect(engine)
+    assert len({seen["from"] for seen in server.seen}) == 1
+
+
+async def test_a_kept_connection_that_the_server_closed_costs_no_call(server, engine) -> None:
+    server.hang_up_next = True
+    assert text_of(await collect(engine)) == "Paris é"
+    assert len(server.seen) == 2
 
 
 async def test_silence_is_given_up(server) -> None:
