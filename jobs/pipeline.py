@@ -53,7 +53,7 @@ def join(address: str | None) -> None:
             ray.init(address=address, **quiet)
         else:
             ray.init(address="local", include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **quiet)
-    except (RayError, RuntimeError, ConnectionError) as error:
+    except Exception as error:  # Ray's own word for "slow to start" is a bare Exception
         raise PipelineFailed(_last_line(error)) from error
 
 

@@ -77,7 +77,7 @@ class OpenAIShaped:
             await session.close()
 
     async def _post(self, spec: Spec, request: GenerateRequest) -> aiohttp.ClientResponse:
-        """The head of the answer. A kept connection that the server has just closed costs a second try, not the call."""
+        """The head of the answer. A kept connection that the server has just closed costs a second try, no more."""
         url, content, session = self._url, body_of(spec, request), self._connected()
         headers = (
             {"x-data-class": request.data_class.name.lower()} if request.data_class != DataClass.PERSONAL else None

@@ -35,6 +35,18 @@ def chunk(text: str | None = None, reason: str | None = None, **more) -> bytes:
 COUNTS = {"prompt_tokens": 5, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 3}}
 USAGE = b"data: " + orjson.dumps({"choices": [], "usage": COUNTS}) + b"\n\n"
 WHOLE = [chunk(""), chunk("Pa"), chunk("ris é"), chunk(reason="stop"), USAGE, b"data: [DONE]\n\n"]
+LLAMA_TOO_LONG = orjson.dumps(
+    {"error": {"code": 400, "type": "exceed_context_size_error", "message": "m", "n_prompt_tokens": 9, "n_ctx": 5}}
+)
+VLLM_TOO_LONG = orjson.dumps(
+    {
+        "error": {
+            "code": 400,
+            "message": "This model's maximum context length is 5 tokens. However, you requested 9 tokens (7 in the "
+            "messages, 2 in the completion).",
+        }
+    }
+)
 
 
 class Server:
@@ -151,10 +163,8 @@ async def test_what_is_asked_is_sent_and_nothing_else(server, engine) -> None:
         (400, {}, b'{"error":{"code":"context_length_exceeded","message":"m","prompt_tokens":9,"context_tokens":5}}',
          ContextTooLong, "at most 5 tokens and the prompt has 9"),
         (400, {}, b'{"error":{"code":"context_length_exceeded","message":"over by 4"}}', InvalidRequest, "over by 4"),
-        (400, {}, b'{"error":{"code":400,"type":"exceed_context_size_error","message":"m","n_prompt_tokens":9,"n_ctx":5}}',
-         ContextTooLong, "at most 5 tokens and the prompt has 9"),
-        (400, {}, b'{"error":{"code":400,"message":"This model\'s maximum context length is 5 tokens. However, you requested '
-         b'9 tokens (7 in the messages, 2 in the completion)."}}', ContextTooLong, "at most 5 tokens and the prompt has 9"),
+        (400, {}, LLAMA_TOO_LONG, ContextTooLong, "at most 5 tokens and the prompt has 9"),
+        (400, {}, VLLM_TOO_LONG, ContextTooLong, "at most 5 tokens and the prompt has 9"),
     ],
 )  # fmt: skip
 async def test_a_refusal_becomes_the_error_that_fits(server, engine, status, headers, body, error, says) -> None:
