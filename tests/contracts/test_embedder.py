@@ -5,8 +5,8 @@ reference_minilm.json holds what torch says in float32; make_reference.py made i
 
 import base64
 import importlib.util
-import os
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
