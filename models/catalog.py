@@ -70,7 +70,7 @@ class Spec:
     released: date | None = None
     retires_on: date | None = None
     replaced_by: str | None = None
-    price: Price | None = None
+    own_price: Price | None = None
 
 
 @dataclass(frozen=True)
@@ -187,6 +187,27 @@ def load(path: Path = FILE, today: date | None = None) -> Catalog:
     return Catalog(specs, tuple(file.roles.items()), hashlib.sha256(content).hexdigest()[:16])
 
 
+def price_of(spec: Spec) -> Price | None:
+    """The row's own price, else the package's for the vendor's id, else None: unknown, and refused to capped keys."""
+    if spec.own_price is not None or spec.where == "cluster":
+        return spec.own_price
+    from genai_prices import Usage, calc_price  # noqa: PLC0415  # 1 s CPU and 83 MB, for whoever asks for a price
+
+    def million(**tokens: int) -> Decimal:
+        found = calc_price(Usage(**tokens), model_ref=spec.vendor_id, provider_id=spec.where)
+        return Decimal(found.total_price) * 1_000_000
+
+    try:
+        return Price(
+            million(input_tokens=1),
+            million(output_tokens=1),
+            million(input_tokens=1, cache_read_tokens=1),
+            "genai-prices",
+        )
+    except LookupError:
+        return None
+
+
 def _spec(row: Row, roles: dict[Role, tuple[str, ...]]) -> Spec:
     return Spec(
         id=row.id,
@@ -205,34 +226,15 @@ def _spec(row: Row, roles: dict[Role, tuple[str, ...]]) -> Spec:
         released=row.released,
         retires_on=row.retires_on,
         replaced_by=row.replaced_by,
-        price=_price(row),
+        own_price=_own_price(row),
     )
 
 
-def _price(row: Row) -> Price | None:
-    """The row's own price, else the package's for the vendor's id, else None: unknown, and refused to capped keys."""
-    if row.price is not None:
-        own = row.price
-        return Price(own.input_usd, own.output_usd, own.cached_input_usd, f"{own.reason} ({own.date})")
-    if row.where == "cluster":
+def _own_price(row: Row) -> Price | None:
+    if row.price is None:
         return None
-    from genai_prices import Usage, calc_price  # noqa: PLC0415  # 3 MB of prices: 0.1 s, needed when vendors are listed
-
-    million = 1_000_000
-    try:
-        new = calc_price(Usage(input_tokens=1), model_ref=row.vendor_id or row.id, provider_id=row.where)
-        out = calc_price(Usage(output_tokens=1), model_ref=row.vendor_id or row.id, provider_id=row.where)
-        cached = calc_price(
-            Usage(input_tokens=1, cache_read_tokens=1), model_ref=row.vendor_id or row.id, provider_id=row.where
-        )
-    except LookupError:
-        return None
-    return Price(
-        new.input_price * million,
-        out.output_price * million,
-        cached.input_price * million,
-        "genai-prices",
-    )
+    own = row.price
+    return Price(own.input_usd, own.output_usd, own.cached_input_usd, f"{own.reason} ({own.date})")
 
 
 def _check_retirement(path: Path, row: Row, today: date) -> None:

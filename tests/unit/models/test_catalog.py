@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from models import catalog
-from models.catalog import CatalogError, RetiringSoon
+from models.catalog import CatalogError, RetiringSoon, price_of
 from models.errors import UnknownModel
 from models.values import Role
 
@@ -34,17 +34,17 @@ def test_the_shipped_catalog_loads_without_a_warning_and_fills_every_role() -> N
 
 def test_vendors_prices_come_dated_from_the_package_and_local_ones_are_nothing() -> None:
     shipped = catalog.load(today=TODAY)
-    opus = shipped.spec("claude-opus-5-5").price
+    opus = price_of(shipped.spec("claude-opus-5-5"))
     assert (opus.input_usd, opus.output_usd, opus.cached_input_usd) == (Decimal(4), Decimal(20), Decimal("0.2"))
-    local = shipped.spec("smollm2-135m-instruct").price
+    local = price_of(shipped.spec("smollm2-135m-instruct"))
     assert local.output_usd == 0
     assert "2026-11-23" in local.source
-    assert all(spec.price is not None for spec in shipped.specs)
+    assert all(price_of(spec) is not None for spec in shipped.specs)
 
 
 def test_a_row_overrides_a_price_only_with_a_dated_reason(tmp_path: Path) -> None:
     priced = ROW + ", price: {input_usd: 1, output_usd: 2, reason: contract, date: 2026-01-01}}"
-    assert catalog.load(written(tmp_path, priced)).spec("small").price.source == "contract (2026-01-01)"
+    assert price_of(catalog.load(written(tmp_path, priced)).spec("small")).source == "contract (2026-01-01)"
     with pytest.raises(CatalogError, match="reason"):
         catalog.load(written(tmp_path, ROW + ", price: {input_usd: 1, output_usd: 2}}"))
 
