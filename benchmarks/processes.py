@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from cluster.laptop.processes import name_of, pss_bytes
@@ -50,10 +51,23 @@ def spent_s(before: Snapshot, after: Snapshot) -> dict[str, float]:
     return dict(sorted(spent.items(), key=lambda row: -row[1]))
 
 
-def memory_bytes(pids: Iterable[int]) -> list[tuple[str, int]]:
-    """(name, PSS bytes) of each process, largest first."""
-    found = [(called(name_of(pid)), pss_bytes(pid)) for pid in pids]
-    return sorted(((name, size) for name, size in found if size is not None), key=lambda row: -row[1])
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What the processes of one name hold: PSS, their own memory and their share of what they share."""
+
+    name: str
+    processes: int
+    bytes: int
+
+
+def memory(pids: Iterable[int]) -> list[Memory]:
+    """By name, most first; processes that may not be looked at are left out."""
+    found: dict[str, list[int]] = {}
+    for pid in pids:
+        size = pss_bytes(pid)
+        if size is not None:
+            found.setdefault(called(name_of(pid)), []).append(size)
+    return sorted((Memory(name, len(sizes), sum(sizes)) for name, sizes in found.items()), key=lambda one: -one.bytes)
 
 
 def cpu_s(pid: int) -> float | None:

@@ -20,7 +20,7 @@ from benchmarks.client import Load, TableFailed, one
 from benchmarks.cluster import CHAT_PATH, house, say, undisturbed
 from benchmarks.effort import Effort
 from benchmarks.grounds import Grounds
-from benchmarks.processes import memory_bytes
+from benchmarks.processes import Memory, memory
 from benchmarks.prompts import chats
 from benchmarks.report import Table
 from cluster.laptop import processes
@@ -81,11 +81,11 @@ class Place:
         one(Load(state.url, CHAT_PATH, [body], 1, headers))
         return time.monotonic() - began
 
-    def memory(self) -> list[tuple[str, int]]:
-        """(name, PSS bytes) of each process of the cluster."""
+    def memory(self) -> list[Memory]:
+        """What each kind of process of the cluster holds now."""
         home = Home(self.settings.home)
         state = home.load()
-        return [] if state is None else memory_bytes(processes.ours(home.marks(state)))
+        return [] if state is None else memory(processes.ours(home.marks(state)))
 
 
 def run(grounds: Grounds, effort: Effort) -> list[Table]:
@@ -97,7 +97,7 @@ def run(grounds: Grounds, effort: Effort) -> list[Table]:
         )
         rows = [(what, *place.up(0), "" if effort.quick else "≤ 300")]
         time.sleep(IDLE_S)
-        memory = place.memory()
+        held = place.memory()
         place.do("down")
         if not effort.quick:
             rows.append(("`down`, all data there", *place.up(1), "≤ 30"))
@@ -106,15 +106,16 @@ def run(grounds: Grounds, effort: Effort) -> list[Table]:
         f"`{place.command}` until it returns, then the first chat answer (16 tokens) through the whole stack. n = 1."
     )
     columns = ("after", "up, s", "then an answer, s", "aim, s")
-    return [Table("From `up` to the first answer", about, columns, rows), _memory(memory)]
+    return [Table("From `up` to the first answer", about, columns, rows), _memory(held)]
 
 
-def _memory(found: list[tuple[str, int]]) -> Table:
-    total = sum(size for _, size in found)
-    rows = [(name, f"{size / 1e6:,.0f}") for name, size in found]
+def _memory(held: list[Memory]) -> Table:
+    rows = [(one.name, str(one.processes), f"{one.bytes / 1e6:,.0f}") for one in held]
+    count, total = sum(one.processes for one in held), sum(one.bytes for one in held)
     applications = ", ".join(str(one["name"]) for one in house()["applications"])
-    about = f"PSS of each process {IDLE_S:.0f} s after the first answer, with the applications {applications}."
-    return Table("Idle memory", about, ("process", "MB"), [*rows, ("**all**", f"**{total / 1e6:,.0f}**")])
+    about = f"PSS, {IDLE_S:.0f} s after the first answer, with the applications {applications}."
+    columns = ("what", "processes", "MB")
+    return Table("Idle memory", about, columns, [*rows, ("**all**", f"**{count}**", f"**{total / 1e6:,.0f}**")])
 
 
 @contextmanager

@@ -81,8 +81,8 @@ def _measure(cluster: Cluster, upstream: Serving, wanted: _Round) -> dict[str, l
     )
 
 
-def _check(stream: bytes, pace: _Pace) -> int:
-    """How many chunks of text reached the client. Raises unless the text is whole and, where paced, came in pieces."""
+def _check(stream: bytes, pace: _Pace) -> None:
+    """Raise unless the text is whole and, where paced, came in pieces."""
     chunks = stream.count(b'"content":"' + PIECE.encode())
     if stream.count(PIECE.encode()) != CHUNKS or not stream.endswith(DONE):
         raise TableFailed(f"a stream has {stream.count(PIECE.encode())} words of {CHUNKS}; it ends in {stream[-60:]!r}")
@@ -90,7 +90,6 @@ def _check(stream: bytes, pace: _Pace) -> int:
         raise TableFailed(
             f"a paced stream came in {chunks} chunks of {CHUNKS}: the pace is too fast to say what one costs"
         )
-    return chunks
 
 
 def _table(found: list[tuple[_Pace, dict[str, list[Sample]]]], idle: float) -> Table:

@@ -69,5 +69,5 @@ def _table(found: list[tuple[int, dict[str, list[Sample]]]]) -> Table:
         "CPU ms per answer. With us: every process of the cluster and the upstream. The upstream is a uvicorn process "
         "with a fixed answer (benchmarks/mock_upstream.py); requests carry `Cache-Control: no-store`."
     )
-    notes = [f"{connections} connections, µs: {shares_shown(sides['ours'])}" for connections, sides in found]
+    notes = [f"{connections} conn., µs: {shares_shown(sides['ours'])}" for connections, sides in found]
     return Table("Uncached chat answer, instant upstream", about, columns, rows, notes)

@@ -8,6 +8,8 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
+from becoming_one.cli import reference
+from becoming_one.settings import VARIABLES
 from cluster.laptop.settings import LaptopSettings
 from deployments import openapi
 from deployments.args import EmbeddingArgs, GatewayArgs, LlmArgs
@@ -28,10 +30,6 @@ HTTP_HEAD = """# HTTP API
 
 Send `Authorization: Bearer KEY`. The running cluster says the same at `/docs` and `/openapi.json`.
 """
-CLIENT = (
-    ("BECOMING_ONE_URL", "The cluster to ask. Unset: the one of the nearest `.becoming-one/` at or above this folder."),
-    ("BECOMING_ONE_API_KEY", "The key to send. Unset: the file `key` of that folder, and only to that cluster."),
-)
 NOTICE = "<!-- made by `make docs` from the code; edit the code -->\n\n"
 
 
@@ -46,7 +44,7 @@ def configuration() -> str:
     parts.append("\n## Environment\n\n`becoming-one up` sets what it starts; what you set is used instead.\n")
     for settings in (LaptopSettings, StoreSettings, DeploymentSettings, ModelSettings):
         parts += [f"\n### {settings.__module__}\n\n{settings.__doc__}\n\n", _table(_fields(settings))]
-    parts += ["\n### Clients (`becoming-one`, `becoming_one.client`)\n\n", _table(CLIENT)]
+    parts += ["\n### Clients (`becoming-one`, `becoming_one.client`)\n\n", _table(VARIABLES.items())]
     return "".join(parts)
 
 
@@ -88,7 +86,7 @@ def _table(rows: Iterable[tuple[str, str]]) -> str:
     return "\n".join(("| name | meaning |", "| --- | --- |", *lines)) + "\n"
 
 
-PAGES = {"configuration.md": configuration, "http-api.md": http_api}
+PAGES = {"configuration.md": configuration, "http-api.md": http_api, "cli.md": reference.page}
 
 if __name__ == "__main__":
     for name, make in PAGES.items():

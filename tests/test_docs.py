@@ -17,7 +17,7 @@ def generator():
     return module
 
 
-@pytest.mark.parametrize("name", ["configuration.md", "http-api.md"])
+@pytest.mark.parametrize("name", ["configuration.md", "http-api.md", "cli.md"])
 def test_a_generated_page_is_what_the_code_says_now(name: str) -> None:
     assert (ROOT / "docs" / name).read_text() == generator().PAGES[name](), "run `make docs`"
 

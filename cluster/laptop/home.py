@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from cluster.laptop.errors import Busy, LaptopError
+from cluster.laptop.errors import Busy, LaptopError, Unsupported
 from cluster.laptop.processes import Identity, Marks
 
 LOCK_POLL_S = 0.2
@@ -90,11 +90,16 @@ class Home:
         return self.folder / "logs"
 
     def create(self) -> None:
-        """Make the folder and its secrets where they are missing; tighten modes where they are not."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.folder.chmod(0o700)
-        self.logs.mkdir(mode=0o700, exist_ok=True)
-        (self.folder / ".gitignore").write_text("*\n")
+        """Make the folder where it is missing; tighten its mode where it is not. Raises Unsupported."""
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.folder.chmod(0o700)
+            self.logs.mkdir(mode=0o700, exist_ok=True)
+            (self.folder / ".gitignore").write_text("*\n")
+        except OSError as error:
+            raise Unsupported(
+                f"{self.folder} cannot be used: {error}. BECOMING_ONE_HOME names another folder."
+            ) from error
 
     @contextmanager
     def locked(self, wait_s: float, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:

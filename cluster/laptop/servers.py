@@ -34,7 +34,9 @@ def spawn(arguments: Sequence[str], environment: Mapping[str, str], log: Path) -
         (os.POSIX_SPAWN_OPEN, 1, str(log), appending, 0),
         (os.POSIX_SPAWN_DUP2, 1, 2),
     ]
-    return os.posix_spawn(arguments[0], list(arguments), dict(environment), file_actions=actions, setsid=True)
+    return os.posix_spawn(
+        arguments[0], list(arguments), dict(environment), file_actions=actions, setsid=True, setsigdef=[signal.SIGPIPE]
+    )
 
 
 def wait_until_up(pid: int, reason_against: Callable[[], str | None], timeout_s: float) -> Identity | str:

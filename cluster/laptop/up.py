@@ -60,6 +60,7 @@ def up(settings: LaptopSettings, report: Report) -> Status:
     steps = Steps(report)
     config = applications.read_config(settings.serve_config, HTTP_PORTS.start)
     with home.locked(LOCK_TIMEOUT_S, lambda: steps.tell("lock", "another `up` or `down` is at work; waiting for it")):
+        steps.end("lock", "the other one is done")
         try:
             _bring_up(settings, home, steps, config)
         except HeadDied as error:
@@ -85,6 +86,11 @@ class Steps:
     def tell(self, name: str, detail: str = "", done_bytes: int = 0, total_bytes: int = 0) -> None:
         """A step goes on."""
         self._say(name, "running", detail, done_bytes, total_bytes)
+
+    def end(self, name: str, detail: str) -> None:
+        """A step is over, if it ever began."""
+        if name in self._began:
+            self._say(name, "done", detail)
 
     @contextmanager
     def step(self, name: str) -> Iterator[Callable[[str], None]]:

@@ -204,7 +204,6 @@ def test_what_replicas_print_is_in_the_logs(cluster: Cluster) -> None:
         "ray::ServeReplica:one",
         "ray::ServeController",
         "gcs_server",
-        "dashboard.py",
         "ray::DashboardAgent",
     ],
 )

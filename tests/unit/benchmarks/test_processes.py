@@ -1,6 +1,6 @@
 import os
 
-from benchmarks.processes import called, cpu_s, memory_bytes, parse_cpu_s, snapshot, spent_s
+from benchmarks.processes import called, cpu_s, memory, parse_cpu_s, snapshot, spent_s
 
 
 def test_a_title_with_spaces_and_parentheses_does_not_shift_the_fields() -> None:
@@ -31,7 +31,13 @@ def test_a_process_that_is_gone_has_no_time() -> None:
     os.waitpid(pid, 0)
     assert cpu_s(pid) is None
     assert snapshot([pid]) == {}
-    assert memory_bytes([pid]) == []
+    assert memory([pid]) == []
+
+
+def test_memory_of_processes_with_one_name_is_added_up() -> None:
+    (found,) = memory([os.getpid(), os.getpid()])
+    assert found.processes == 2
+    assert found.bytes > 2 * 5_000_000
 
 
 def test_processes_have_names_that_a_reader_knows() -> None:

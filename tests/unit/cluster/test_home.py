@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.laptop.errors import Busy, LaptopError
+from cluster.laptop.errors import Busy, LaptopError, Unsupported
 from cluster.laptop.home import Home, RaySession, Server
 from cluster.laptop.processes import Identity
 
@@ -44,6 +44,12 @@ def test_a_home_that_was_opened_is_closed_again(home: Home) -> None:
     home.secret("service_key")
     assert mode(home.folder) == 0o700
     assert mode(home.folder / "service_key") == 0o600
+
+
+def test_a_home_that_cannot_be_made_is_named_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(Unsupported, match=r"file/home cannot be used: .*BECOMING_ONE_HOME"):
+        Home(tmp_path / "file" / "home").create()
 
 
 def test_a_secret_is_made_once(home: Home) -> None:
