@@ -123,6 +123,8 @@ def environment(settings: LaptopSettings, home: Home, state: State, inherited: M
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(home.token_path),
         "RAY_USAGE_STATS_ENABLED": "0",
+        # Ray Jobs tells its drivers to join whichever Ray it finds on the machine, which may be another home's
+        "BECOMING_ONE_RAY_ADDRESS": f"{ports.LOOPBACK}:{plan.gcs}",
         # Ray gives up after 30, 60 and 60 s. A laptop that does other things needs longer and gets there.
         "RAY_agent_register_timeout_ms": "180000",
         "RAY_worker_register_timeout_seconds": "180",
