@@ -41,6 +41,8 @@ from models.errors import ClusterError, InvalidRequest, Unauthenticated
 from models.values import Caller, DataClass
 
 ADMITTED = "becoming_one.admitted"
+WITHHELD = frozenset({b"x-request-id", b"x-request-disconnect-disabled"})
+"""Headers that Serve would obey: with the second a caller could keep a generation running that nobody hears."""
 SERVE_HEALTH = "/-/healthz"  # HAProxy asks each replica; through HAProxy nobody reaches it
 BROWSER_CHALLENGE = (b"www-authenticate", b'Basic realm="becoming-one: any user, password = API key"')
 logger = logging.getLogger("becoming_one.front")
@@ -144,9 +146,8 @@ class FrontMiddleware:
                     await _replay(send, entry, admitted)
                     return
         # Serve answers with a request id of its own unless the request carries one
-        scope["headers"] = [item for item in scope["headers"] if item[0] != b"x-request-id"] + [
-            (b"x-request-id", request_id)
-        ]
+        kept = [item for item in scope["headers"] if item[0] not in WITHHELD]
+        scope["headers"] = [*kept, (b"x-request-id", request_id)]
         await self._app(scope, receive, _tagged(front, path, request_id, send))
 
 

@@ -26,6 +26,7 @@ class Inner:
 
     async def __call__(self, scope, receive, send) -> None:
         self.reached.append(scope.get(ADMITTED))
+        self.headers = dict(scope["headers"])
         await respond(send, self.status, self.body, self.content_type)
 
 
@@ -123,6 +124,12 @@ async def test_a_miss_goes_on_with_caller_body_and_key(house) -> None:
     assert admitted.caller == house.caller
     assert admitted.body == BODY
     assert admitted.cache_key == cache_key(house.caller, DataClass.PUBLIC, "r1", BODY)
+
+
+async def test_headers_that_steer_serve_itself_do_not_pass(house) -> None:
+    await house.call(x_request_disconnect_disabled="?1", x_request_id="mine")
+    assert b"x-request-disconnect-disabled" not in house.inner.headers
+    assert house.inner.headers[b"x-request-id"] == b"mine"
 
 
 @pytest.mark.parametrize("shared", [True, False], ids=["from Redis", "from the LRU"])
