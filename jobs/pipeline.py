@@ -28,6 +28,7 @@ from models.ports import Transcriber
 
 WORKERS_PER_DECODER = 16  # decoding is two orders of magnitude faster than hearing
 FEWEST_BYTES_PER_S = 2_000  # 16 kbit/s, as low as speech is coded: bounds the pieces a file can have
+OWN_STARTS = 3  # Ray gives a node 30 s to start; a busy machine may need more, and finds its files in memory then
 OBJECT_STORE_BYTES = 1 << 30  # of a Ray of our own: 27 pieces of 10 minutes; backpressure holds the rest
 
 
@@ -48,13 +49,15 @@ def join(address: str | None) -> None:
     if ray.is_initialized():
         return
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "WARNING"}
-    try:
-        if address:
-            ray.init(address=address, **quiet)
+    own: dict[str, Any] = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
+    for starts_left in range(OWN_STARTS - 1, -1, -1):
+        try:
+            ray.init(address=address or "local", **quiet, **({} if address else own))
+        except Exception as error:  # Ray's own word for "slow to start" is a bare Exception
+            if address or not starts_left:
+                raise PipelineFailed(_last_line(error)) from error
         else:
-            ray.init(address="local", include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **quiet)
-    except Exception as error:  # Ray's own word for "slow to start" is a bare Exception
-        raise PipelineFailed(_last_line(error)) from error
+            return
 
 
 def heard(

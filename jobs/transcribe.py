@@ -115,7 +115,7 @@ def _attempted(args: TranscribeArgs, here: settings.JobSettings) -> Outcome:
     except KeyboardInterrupt:
         return Outcome(progress.FAILED, f"Stopped. {AGAIN}")
     except (ClusterError, OSError) as error:
-        return Outcome(progress.FAILED, f"The job failed: {error} {AGAIN}")
+        return Outcome(progress.FAILED, f"The job failed: {str(error).rstrip('.')}. {AGAIN}")
 
 
 def _show(update: Update) -> None:
