@@ -196,7 +196,7 @@ def test_what_cannot_be_submitted_or_followed_is_said(server, tmp_path) -> None:
 def test_the_job_runs_without_a_cluster_as_well(tmp_path) -> None:
     import subprocess
 
-    shutil.copy(librivox()[1].path, tmp_path / "a.wav")
+    shutil.copy(librivox()[4].path, tmp_path / "a.wav")
     command = [sys.executable, "-m", "jobs.transcribe", "a.wav", "--output", "out", "--model", "whisper-tiny.en"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     environment["PYTHONPATH"] = str(Path(start.__file__).parents[1])
