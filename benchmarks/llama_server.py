@@ -1,6 +1,6 @@
 """The HTTP server that xllamacpp itself ships (llama.cpp's), with the parameters of our application: a baseline.
 
-What models/engines/llama_cpp.py sets on the engine is set here too; only the door is another.
+It gets what models/engines/llama_cpp.py tells the engine; the door is another, and libgomp spins as it likes.
 
     python -m benchmarks.llama_server PORT ARGS       ARGS: deployments.args.LlmArgs as JSON
 """
@@ -13,6 +13,7 @@ import xllamacpp
 from benchmarks.asgi_server import stop_with_parent
 from deployments.args import LlmArgs
 from models import catalog
+from models.engines.llama_cpp import parameters
 from models.settings import ModelSettings
 from models.weights import fetch
 
@@ -21,15 +22,9 @@ def main(port: int, args: LlmArgs) -> None:
     """Answer on that port of loopback until the process ends."""
     stop_with_parent()
     spec = catalog.load().spec(args.model)
-    params = xllamacpp.CommonParams()
-    params.model.path = str(next(fetch(str(spec.weights), ModelSettings()).glob("*.gguf")))
-    params.n_parallel = args.parallel
-    params.n_ctx = args.parallel * spec.context_tokens
-    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = args.threads
-    params.verbosity = 0
-    params.cache_ram_mib = 0
-    if spec.chat_template is not None:
-        params.chat_template = spec.chat_template
+    path = next(fetch(str(spec.weights), ModelSettings()).glob("*.gguf"))
+    params = parameters(path, args.threads, args.parallel, spec.context_tokens, spec.chat_template)
+    params.n_threads_http = xllamacpp.CommonParams().n_threads_http
     params.hostnames = ["127.0.0.1"]
     params.port = port
     server = xllamacpp.Server(params)

@@ -112,7 +112,7 @@ def build_llm(args: LlmArgs) -> AsgiApplication:
     engine = LlamaCpp(folder, args.threads, args.parallel, spec.context_tokens, spec.chat_template)
     handlers = LocalLlm(spec, engine)
     prefix = f"/llm/{spec.id}"
-    _install_plain(prefix, f"llm {spec.id}", stores.keys, args.max_body_bytes)
+    _install_plain(prefix, Metrics(f"llm {spec.id}", RaySink()), stores.keys, args.max_body_bytes)
 
     async def stop() -> None:
         await engine.close()
@@ -128,8 +128,9 @@ def build_embedding(args: EmbeddingArgs) -> AsgiApplication:
     stores = connect(StoreSettings())
     spec = catalogs.load().spec(args.model)
     embedder = OpenVinoEmbedder(fetch(str(spec.weights), ModelSettings()), args.threads)
-    handlers = Embeddings(embedder, args)
-    _install_plain("/v1/embeddings", "embedding", stores.keys, args.max_body_bytes)
+    metrics = Metrics("embedding", RaySink())
+    handlers = Embeddings(embedder, args, metrics)
+    _install_plain("/v1/embeddings", metrics, stores.keys, args.max_body_bytes)
 
     async def stop() -> None:
         await handlers.close()
@@ -138,14 +139,14 @@ def build_embedding(args: EmbeddingArgs) -> AsgiApplication:
     return AsgiApplication({("POST", "/v1/embeddings"): handlers.create}, stop)
 
 
-def _install_plain(prefix: str, name: str, keys: Keys, max_body_bytes: int) -> None:
+def _install_plain(prefix: str, metrics: Metrics, keys: Keys, max_body_bytes: int) -> None:
     """The front of an application that holds a model and no cache: ready as soon as its replica is."""
 
     async def readiness() -> tuple[bool, dict[str, str]]:
         return True, {"keys": await check_keys(keys)}
 
     edge = Edge(keys, DeploymentSettings().service_key)
-    install(Front(prefix, edge, Metrics(name, RaySink()), readiness, max_body_bytes))
+    install(Front(prefix, edge, metrics, readiness, max_body_bytes))
 
 
 def _wrap(name: str, build: Callable[[], AsgiApplication]) -> Application:

@@ -6,7 +6,7 @@ bounded number of tokens, which the engine sorts by length. An idle engine start
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from deployments.args import EmbeddingArgs
 from deployments.front import Admitted
 from deployments.http import JSON, Scope, Send, respond
+from deployments.metrics import Metrics
 from deployments.surfaces import embeddings
 from models.errors import ModelUnavailable, UnknownModel
 from models.ports import Embedder
@@ -35,8 +36,9 @@ class _Item:
 class Batcher:
     """Texts of all requests -> batches -> vectors. One engine call at a time, in a thread of its own."""
 
-    def __init__(self, embedder: Embedder, batch_tokens: int) -> None:
-        self._embedder, self._batch_tokens = embedder, batch_tokens
+    def __init__(self, embedder: Embedder, batch_tokens: int, on_batch: Callable[[int], None] = lambda _: None) -> None:
+        """`on_batch` is told how many texts go into each call of the engine."""
+        self._embedder, self._batch_tokens, self._on_batch = embedder, batch_tokens, on_batch
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="embedder")
         self._requests: deque[deque[_Item]] = deque()
         self._task: asyncio.Task[None] | None = None
@@ -68,6 +70,7 @@ class Batcher:
         loop = asyncio.get_running_loop()
         await asyncio.sleep(0)  # requests read in the same turn of the loop go together
         while batch := self._next_batch():
+            self._on_batch(len(batch))
             try:
                 vectors = await loop.run_in_executor(self._thread, self._embedder.encode, [item.text for item in batch])
             except Exception as error:  # noqa: BLE001  # whatever the engine raises is the answer of these requests
@@ -110,9 +113,9 @@ class Batcher:
 class Embeddings:
     """Handler of POST /v1/embeddings."""
 
-    def __init__(self, embedder: Embedder, args: EmbeddingArgs) -> None:
+    def __init__(self, embedder: Embedder, args: EmbeddingArgs, metrics: Metrics) -> None:
         self._embedder, self._args = embedder, args
-        self._batcher = Batcher(embedder, args.batch_tokens)
+        self._batcher = Batcher(embedder, args.batch_tokens, metrics.embedded)
 
     async def create(self, _: Scope, send: Send, admitted: Admitted) -> None:
         """Embed and answer."""

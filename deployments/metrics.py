@@ -17,6 +17,8 @@ REQUESTS = ("becoming_one_requests_total", "Requests answered, by application, r
 CACHE = ("becoming_one_cache_total", "Chat requests by where the answer came from: exact, coalesced, miss.")
 TOKENS = ("becoming_one_tokens_total", "Tokens read and written by models, by direction.")
 FAILURES = ("becoming_one_model_failures_total", "Model calls that failed, by model and error code.")
+BATCHES = ("becoming_one_embedding_batches_total", "Calls of the embedding engine.")
+BATCHED = ("becoming_one_embedding_texts_total", "Texts embedded: over the calls of the engine, the size of a batch.")
 STORES = ("becoming_one_store_available", "1 where a store answers, 0 where it does not.")
 LATENCY = ("becoming_one_first_token_seconds", "Time from a request to the first token of its answer.")
 
@@ -65,6 +67,11 @@ class Metrics:
     def model_failed(self, spec_id: str, code: str) -> None:
         """A model call failed."""
         self._counts[FAILURES, (("code", code), ("model", spec_id))] += 1
+
+    def embedded(self, texts: int) -> None:
+        """The embedding engine was called with that many texts."""
+        self._counts[BATCHES, ()] += 1
+        self._counts[BATCHED, ()] += texts
 
     def watch(self, store: str, available: Callable[[], bool]) -> None:
         """Ask how a store is whenever counts are handed over."""

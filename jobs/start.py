@@ -36,13 +36,17 @@ class JobServer:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One job of a cluster. `status` is Ray's: PENDING, RUNNING, STOPPED, SUCCEEDED, FAILED. Times in UTC."""
+    """One job of a cluster. `status` is Ray's: PENDING, RUNNING, STOPPED, SUCCEEDED, FAILED. Times in UTC.
+
+    `exit_code` is the driver's own once it has ended: QUARANTINED is finished work, though Ray calls it FAILED.
+    """
 
     id: str
     status: str
     command: str
     started_at: datetime | None
     ended_at: datetime | None
+    exit_code: int | None
 
 
 def submit(
@@ -77,20 +81,23 @@ def follow(server: JobServer, job_id: str) -> Iterator[Update]:
     exit code FAILED and the end of its log. Leaving the iterator leaves the job running. Raises UnknownJob,
     JobsUnreachable.
     """
-    loop = asyncio.new_event_loop()
-    try:
-        with _client(server, job_id) as client:
-            lines = _lines(client, job_id)
-            while (line := loop.run_until_complete(anext(lines, None))) is not None:
-                update = from_line(line)
-                if update is not None:
-                    yield update
-                if isinstance(update, Outcome):
-                    return
-            yield _unspoken(client, job_id)
-    finally:
-        loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.close()
+    with _client(server, job_id) as client:
+        for line in _tailed(client, job_id):
+            update = from_line(line)
+            if update is not None:
+                yield update
+            if isinstance(update, Outcome):
+                return
+        yield _unspoken(client, job_id)
+
+
+def tail(server: JobServer, job_id: str) -> Iterator[str]:
+    """Each line that the job's driver prints, from its first on, until the job ends. Blocks in between.
+
+    Raises UnknownJob, JobsUnreachable.
+    """
+    with _client(server, job_id) as client:
+        yield from _tailed(client, job_id)
 
 
 def stop(server: JobServer, job_id: str) -> bool:
@@ -110,7 +117,14 @@ def listed(server: JobServer) -> tuple[Job, ...]:
     with _client(server) as client:
         details = [row for row in client.list_jobs() if row.submission_id]
     jobs = (
-        Job(row.submission_id, row.status.value, row.entrypoint, _when(row.start_time), _when(row.end_time))
+        Job(
+            row.submission_id,
+            row.status.value,
+            row.entrypoint,
+            _when(row.start_time),
+            _when(row.end_time),
+            row.driver_exit_code,
+        )
         for row in details
     )
     return tuple(sorted(jobs, key=lambda job: job.started_at or datetime.max.replace(tzinfo=UTC)))
@@ -120,7 +134,7 @@ def listed(server: JobServer) -> tuple[Job, ...]:
 def _client(server: JobServer, job_id: str | None = None) -> Iterator[Any]:
     """Ray's client of this server, its errors translated; with `job_id` only when the server has that job."""
     # 1.1 s: Ray is imported by those who talk to it
-    import requests  # noqa: PLC0415
+    import aiohttp  # noqa: PLC0415
     from ray.exceptions import AuthenticationError  # noqa: PLC0415
     from ray.job_submission import JobSubmissionClient  # noqa: PLC0415
 
@@ -135,8 +149,8 @@ def _client(server: JobServer, job_id: str | None = None) -> Iterator[Any]:
         if job_id is not None:
             _known(client, job_id)
         yield client
-    except (ConnectionError, requests.RequestException, AuthenticationError, RuntimeError) as error:
-        raise JobsUnreachable(server.url, str(error)) from error
+    except (OSError, aiohttp.ClientError, AuthenticationError, RuntimeError) as error:  # OSError: requests' errors too
+        raise JobsUnreachable(server.url, str(error) or type(error).__name__) from error
 
 
 def _known(client: Any, job_id: str) -> None:
@@ -146,6 +160,18 @@ def _known(client: Any, job_id: str) -> None:
         if "404" in str(error):
             raise UnknownJob(job_id) from error
         raise
+
+
+def _tailed(client: Any, job_id: str) -> Iterator[str]:
+    """The lines of `_lines`, for callers without an event loop."""
+    loop = asyncio.new_event_loop()
+    try:
+        lines = _lines(client, job_id)
+        while (line := loop.run_until_complete(anext(lines, None))) is not None:
+            yield line
+    finally:
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
 
 
 async def _lines(client: Any, job_id: str) -> AsyncIterator[str]:

@@ -1,6 +1,11 @@
-"""Cache on Redis or Valkey, through redis-py with hiredis."""
+"""Cache on Redis or Valkey, through redis-py with hiredis.
 
-from typing import cast
+A GET through redis-py costs 140-210 µs CPU, most of it per command and not per key. So keys that are asked for while
+a trip is under way go together on the next one, as one MGET: 16 callers at a time cost 20-30 µs each.
+"""
+
+import asyncio
+from collections import deque
 
 from pydantic import SecretStr
 from redis.asyncio import Redis
@@ -8,25 +13,30 @@ from redis.exceptions import RedisError
 
 from stores.errors import StoreUnavailable
 
-MAX_CONNECTIONS = 1024  # a replica admits 1000 requests at a time, and each may be waiting for its own GET
+MAX_CONNECTIONS = 1024  # a replica admits 1000 requests at a time, and each may be waiting for its own SET
+MAX_KEYS = 64  # of one trip: with answers of 4 kB about what one read of a socket brings
 
 
 class RedisCache:
     """Cache on one Redis or Valkey. Connects on first use, in the loop that uses it, so an unused one is picklable.
 
-    Every operation ends within `timeout_s`: a cache that is slower than that is worse than none.
+    Every trip ends within `timeout_s`: a cache that is slower than that is worse than none. A `get` waits for at most
+    the trip that is under way and its own.
     """
 
     def __init__(self, url: SecretStr, timeout_s: float) -> None:
         self._url, self._timeout_s = url, timeout_s
         self._client: Redis | None = None
+        self._wanted: deque[tuple[str, asyncio.Future[bytes | None]]] = deque()
+        self._trips: asyncio.Task[None] | None = None
 
     async def get(self, key: str) -> bytes | None:
-        try:
-            value = await self._redis().get(key)
-        except (RedisError, OSError, TimeoutError) as error:
-            raise self._unavailable(error) from error
-        return cast("bytes | None", value)
+        loop = asyncio.get_running_loop()
+        found: asyncio.Future[bytes | None] = loop.create_future()
+        self._wanted.append((key, found))
+        if self._trips is None:
+            self._trips = loop.create_task(self._travel())
+        return await found
 
     async def put(self, key: str, value: bytes, ttl_s: float) -> None:
         try:
@@ -50,6 +60,26 @@ class RedisCache:
         client, self._client = self._client, None
         if client is not None:
             await client.aclose()
+
+    async def _travel(self) -> None:
+        """Trip after trip until nobody wants a key any more."""
+        try:
+            while self._wanted:
+                trip = [self._wanted.popleft() for _ in range(min(len(self._wanted), MAX_KEYS))]
+                try:
+                    values = await self._redis().mget([key for key, _ in trip])
+                except BaseException as error:
+                    for _, found in trip:
+                        if not found.done():  # its caller may have gone
+                            found.set_exception(self._unavailable(error))
+                    if not isinstance(error, (RedisError, OSError, TimeoutError)):
+                        raise
+                    continue
+                for (_, found), value in zip(trip, values, strict=True):
+                    if not found.done():
+                        found.set_result(value)
+        finally:
+            self._trips = None
 
     def _redis(self) -> Redis:
         if self._client is None:

@@ -2,7 +2,6 @@
 
 import shlex
 import sys
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from jobs.progress import Update
     from jobs.start import Job, JobServer
 
-ENDED = frozenset({"STOPPED", "SUCCEEDED", "FAILED"})
-LOG_EVERY_S = 2.0  # how often `logs -f` asks for more: the log comes whole each time
 
 app = group("Work on many files: submit, list, watch, logs, cancel.")
 submit = group("Start a job. It runs on the cluster; leaving the command leaves it running.")
@@ -119,20 +116,11 @@ def logs(
     """
     from jobs import start  # noqa: PLC0415  # loads orjson and the models' values
 
-    server, printed = job_server(), 0
+    server = job_server()
     with _known(job_id):
-        while True:
-            ended = not follow or all(job.status in ENDED for job in start.listed(server) if job.id == job_id)
-            lines = start.log(server, job_id).splitlines(keepends=True)
-            whole = len(lines) if ended or not lines or lines[-1].endswith("\n") else len(lines) - 1
-            for line in lines[printed:whole]:
-                if (shown := _readable(line.rstrip("\n"))) is not None:
-                    print(shown)
-            sys.stdout.flush()
-            if ended:
-                return
-            printed = whole
-            time.sleep(LOG_EVERY_S)
+        for line in start.tail(server, job_id) if follow else start.log(server, job_id).splitlines():
+            if (shown := _readable(line)) is not None:
+                print(shown, flush=follow)
 
 
 @app.command(cls=Command)
@@ -207,11 +195,12 @@ def _readable(line: str) -> str | None:
     return None if isinstance(update, Outcome) else sentence(update)
 
 
-def _row(job: "Job") -> dict[str, str | None]:
+def _row(job: "Job") -> dict[str, str | int | None]:
     output = _output(job)
     return {
         "id": job.id,
         "status": job.status,
+        "exit_code": job.exit_code,
         "started_at": job.started_at.isoformat(timespec="seconds") if job.started_at else None,
         "ended_at": job.ended_at.isoformat(timespec="seconds") if job.ended_at else None,
         "output": None if output is None else str(output),
@@ -220,12 +209,13 @@ def _row(job: "Job") -> dict[str, str | None]:
 
 
 def _cells(job: "Job") -> tuple[str, ...]:
-    from jobs.progress import span  # noqa: PLC0415  # loads orjson
+    from jobs.progress import QUARANTINED, span  # noqa: PLC0415  # loads orjson
 
+    status = "quarantine" if job.exit_code == QUARANTINED else job.status.lower()
     started = f"{job.started_at.astimezone():%Y-%m-%d %H:%M:%S}" if job.started_at else ""
     end = job.ended_at or datetime.now(UTC)
     took = span((end - job.started_at).total_seconds()) if job.started_at else ""
-    return (job.id, job.status.lower(), started, took, str(_output(job) or ""))
+    return (job.id, status, started, took, str(_output(job) or ""))
 
 
 def _output(job: "Job") -> Path | None:

@@ -75,6 +75,17 @@ async def test_many_at_once_do_not_mix(cache) -> None:
     assert all(await asyncio.gather(*(one(number) for number in range(200))))
 
 
+async def test_a_caller_who_leaves_takes_nothing_from_the_others(cache) -> None:
+    await asyncio.gather(*(cache.put(f"contract:stay:{number}", str(number).encode(), 60) for number in range(300)))
+    asked = [asyncio.create_task(cache.get(f"contract:stay:{number}")) for number in range(300)]
+    await asyncio.sleep(0)
+    for leaving in asked[::3]:
+        leaving.cancel()
+    found = await asyncio.gather(*asked, return_exceptions=True)
+    assert found[1::3] == [str(number).encode() for number in range(1, 300, 3)]
+    assert await cache.get("contract:stay:0") == b"0"
+
+
 async def test_ping_and_use_after_close(cache) -> None:
     await cache.ping()
     await cache.close()

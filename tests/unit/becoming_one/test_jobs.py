@@ -1,6 +1,7 @@
 """How jobs are shown, and what is refused before any cluster is asked. Real jobs: tests/cluster."""
 
 import io
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -95,12 +96,14 @@ def test_a_line_of_the_log_is_shown_as_a_person_reads_it() -> None:
 def test_a_job_row_tells_where_it_writes() -> None:
     begun = datetime(2026, 11, 23, 10, 0, 0, tzinfo=UTC)
     command = "python -m jobs.transcribe --output '/data/my talks' --model=whisper-base -- /in"
-    job = Job("transcribe-1", "SUCCEEDED", command, begun, begun.replace(minute=3, second=10))
+    job = Job("transcribe-1", "SUCCEEDED", command, begun, begun.replace(minute=3, second=10), 0)
 
     assert jobs._row(job)["output"] == "/data/my talks"
     assert jobs._row(job)["ended_at"] == "2026-11-23T10:03:10+00:00"
     assert jobs._cells(job)[3:] == ("3 min 10 s", "/data/my talks")
-    assert jobs._row(Job("x", "PENDING", "sleep 1", None, None))["output"] is None
+    assert jobs._cells(replace(job, status="FAILED", exit_code=3))[1] == "quarantine"
+    assert jobs._cells(replace(job, status="FAILED", exit_code=1))[1] == "failed"
+    assert jobs._row(Job("x", "PENDING", "sleep 1", None, None, None))["output"] is None
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 from deployments.args import EmbeddingArgs
 from deployments.embedding import Batcher, Embeddings
 from deployments.front import Admitted
+from deployments.metrics import Metrics
 from models.errors import InvalidRequest, ModelUnavailable, TooLarge, UnknownModel
 from models.fakes import FakeEmbedder
 from models.values import Caller, Vectors
@@ -37,7 +38,7 @@ async def answered(embedder, body, args=ARGS) -> dict:
     async def send(message) -> None:
         sent.append(message)
 
-    handler = Embeddings(embedder, args)
+    handler = Embeddings(embedder, args, Metrics("embedding"))
     await handler.create({}, send, Admitted(Caller("k", "app", "t"), b"r", body))
     await handler.close()
     return orjson.loads(sent[1]["body"])
@@ -71,6 +72,15 @@ async def test_what_comes_while_the_engine_is_busy_goes_together() -> None:
     embedder.go.set()
     await asyncio.gather(first, *others)
     assert [len(batch) for batch in embedder.batches] == [1, 20]
+    await batcher.close()
+
+
+async def test_each_call_of_the_engine_is_counted_with_its_texts() -> None:
+    told: list[int] = []
+    batcher = Batcher(FakeEmbedder(), 8, told.append)
+    await batcher.encode(["a b c", "a b c", "a b c"])
+    assert sum(told) == 3
+    assert len(told) > 1
     await batcher.close()
 
 
