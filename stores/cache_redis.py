@@ -6,6 +6,7 @@ a trip is under way go together on the next one, as one MGET: 16 callers at a ti
 
 import asyncio
 from collections import deque
+from typing import cast
 
 from pydantic import SecretStr
 from redis.asyncio import Redis
@@ -67,7 +68,7 @@ class RedisCache:
             while self._wanted:
                 trip = [self._wanted.popleft() for _ in range(min(len(self._wanted), MAX_KEYS))]
                 try:
-                    values = await self._redis().mget([key for key, _ in trip])
+                    values = cast("list[bytes | None]", await self._redis().mget([key for key, _ in trip]))
                 except BaseException as error:
                     for _, found in trip:
                         if not found.done():  # its caller may have gone
