@@ -256,7 +256,9 @@ def test_a_broken_application_is_named_with_its_own_error_and_a_mended_one_comes
 
 def test_a_second_cluster_runs_beside_it_and_goes_alone(cluster: Cluster, tmp_path: Path, foreign) -> None:
     lasting = ("valkey", "postgres", "gcs_server", "raylet", "haproxy", "ray::Serve", "ray::HAProxyManager")
-    before = {pid for pid in cluster.pids() if (name := processes.name_of(pid)).startswith(lasting) and ": " not in name}
+    before = {
+        pid for pid in cluster.pids() if (name := processes.name_of(pid)).startswith(lasting) and ": " not in name
+    }
     assert len(before) >= len(lasting)
     second = made(tmp_path)
     try:
