@@ -59,7 +59,7 @@ class Completion:
         chosen = plan(request, self._catalog, self._unavailable())
         if not chosen.candidates:
             raise NoCandidate(request.model, chosen.dropped)
-        flight = Flight(f"chatcmpl-{random.getrandbits(112):028x}", int(time.time()))  # noqa: S311  # a name, no secret
+        flight = Flight(f"chatcmpl-{random.getrandbits(112):028x}", int(time.time()))  # a name, no secret
         flight.plan = chosen.summary
 
         def source(_: Flight) -> AsyncGenerator[StreamEvent, None]:

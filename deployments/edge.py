@@ -123,7 +123,7 @@ def request_id_of(headers: HeaderMap) -> bytes:
     given = headers.get(b"x-request-id")
     if given is not None and REQUEST_ID.match(given):
         return given
-    return b"req_%024x" % random.getrandbits(96)  # noqa: S311  # names a request, guards nothing; the system's own costs 6 µs
+    return b"req_%024x" % random.getrandbits(96)  # names a request, guards nothing; the system's own costs 6 µs
 
 
 def data_class_of(headers: HeaderMap) -> DataClass:
