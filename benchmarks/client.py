@@ -111,6 +111,9 @@ class _Asking:
         try:
             for request in self._requests:
                 began = time.perf_counter()
+                if answers.closed or transport.is_closing():  # llama.cpp's server closes after each stream
+                    transport.close()
+                    transport, answers = await asyncio.get_running_loop().create_connection(_Answers, host, port)
                 transport.write(request)
                 async with asyncio.timeout(ANSWER_TIMEOUT_S):
                     status, body = await answers.next()
@@ -138,6 +141,8 @@ class _Answers(asyncio.Protocol):
         self._waiter: asyncio.Future[tuple[int, bytes]] | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._parts: list[bytes] = []
+        self._ends_with_connection = False
+        self.closed = False  # nothing more can be asked here
 
     async def next(self) -> tuple[int, bytes]:
         """Status and body of the next answer."""
@@ -151,13 +156,25 @@ class _Answers(asyncio.Protocol):
             self._fail(f"an answer is not HTTP: {error}")
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.closed = True
+        if exc is None and self._ends_with_connection:
+            self.on_message_complete()
         self._fail(f"the connection was closed before the answer ended ({exc or 'end of stream'})")
+
+    def on_message_begin(self) -> None:
+        self._ends_with_connection = True
+
+    def on_header(self, name: bytes, _: bytes) -> None:
+        if name.lower() in {b"content-length", b"transfer-encoding"}:
+            self._ends_with_connection = False
 
     def on_body(self, body: bytes) -> None:
         self._parts.append(body)
 
     def on_message_complete(self) -> None:
         answer = (self._parser.get_status_code(), b"".join(self._parts))
+        self.closed = self.closed or not self._parser.should_keep_alive()
+        self._ends_with_connection = False
         self._parser, self._parts = httptools.HttpResponseParser(self), []
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(answer)

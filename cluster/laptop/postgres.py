@@ -31,6 +31,9 @@ STOP_GRACE_S = 20.0  # a fast shutdown writes one checkpoint
 SERVER_USER = "nobody"
 CAPABILITIES = ("dac_override", "dac_read_search")
 """To pass folders of mode 700; containers seldom grant the second, which is the weaker."""
+ACCESS_KEEPS_CAPABILITIES = "--securebits=+no_setuid_fixup"
+"""access(2), by which PostgreSQL looks for its own programs, else asks without capabilities: a project in a folder that
+only root may enter, such as /root itself, would lack them."""
 OPTIONS = {
     "shared_buffers": "64MB",  # keys and, later, a few databases: a laptop's memory belongs to the models
     "max_connections": "100",
@@ -124,18 +127,18 @@ def _as_server_user() -> list[str]:
             "Run as another user, or set USER_DATABASE_URL to a database of yours."
         )
     owner = pwd.getpwnam(SERVER_USER)
-    granted = [name for name in CAPABILITIES if _may_grant(setpriv, name)][:1]
+    granted = [name for name in CAPABILITIES if _may(setpriv, f"--inh-caps=+{name}", f"--ambient-caps=+{name}")][:1]
     kept = ",".join(["-all", *(f"+{name}" for name in granted)])
+    securebits = [ACCESS_KEEPS_CAPABILITIES] if _may(setpriv, ACCESS_KEEPS_CAPABILITIES) else []
     return [
-        setpriv, f"--reuid={owner.pw_uid}", f"--regid={owner.pw_gid}", "--clear-groups",
+        setpriv, f"--reuid={owner.pw_uid}", f"--regid={owner.pw_gid}", "--clear-groups", *securebits,
         f"--inh-caps={kept}", f"--ambient-caps={kept}", f"--bounding-set={kept}", "--no-new-privs", "--",
     ]  # fmt: skip
 
 
-def _may_grant(setpriv: str, capability: str) -> bool:
-    """Whether this root has the capability at all: a container's may not."""
-    command = [setpriv, f"--inh-caps=+{capability}", f"--ambient-caps=+{capability}", "true"]
-    return subprocess.run(command, check=False, capture_output=True).returncode == 0  # noqa: S603  # fixed arguments
+def _may(setpriv: str, *options: str) -> bool:
+    """Whether this root may do that at all: a container's may not."""
+    return subprocess.run([setpriv, *options, "true"], check=False, capture_output=True).returncode == 0  # noqa: S603  # fixed arguments
 
 
 def _binaries() -> Path:
