@@ -1,6 +1,8 @@
 import shutil
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
@@ -58,6 +60,25 @@ def test_the_client_sends_exactly_so_many_and_reads_streams_to_their_end() -> No
     assert found.requests == len(bodies) == 5
     assert all(body.count(b'"content":" spirit"') == 3 and body.endswith(b"data: [DONE]\n\n") for body in bodies)
     assert 0 < found.p50_ms <= found.p99_ms < found.seconds * 1000
+
+
+def test_the_client_goes_on_where_each_answer_ends_with_its_connection() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            for _ in range(3):
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n" + b"whole")
+
+        server = threading.Thread(target=answer)
+        server.start()
+        bodies: list[bytes] = []
+        sent = Load(f"http://127.0.0.1:{listener.getsockname()[1]}", "/v1", [b"{}"], 1)
+        assert client.exactly(sent, 3, bodies.append).requests == 3
+        server.join()
+    assert bodies == [b"whole"] * 3
 
 
 def test_an_answer_that_is_an_error_fails_the_client() -> None:
