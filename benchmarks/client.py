@@ -111,12 +111,15 @@ class _Asking:
         try:
             for request in self._requests:
                 began = time.perf_counter()
-                if answers.closed or transport.is_closing():  # llama.cpp's server closes after each stream
-                    transport.close()
-                    transport, answers = await asyncio.get_running_loop().create_connection(_Answers, host, port)
-                transport.write(request)
-                async with asyncio.timeout(ANSWER_TIMEOUT_S):
-                    status, body = await answers.next()
+                answer = None
+                while answer is None:
+                    if answers.closed:
+                        transport.close()
+                        transport, answers = await asyncio.get_running_loop().create_connection(_Answers, host, port)
+                    transport.write(request)
+                    async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                        answer = await answers.next()
+                status, body = answer
                 self._latencies_s.append(time.perf_counter() - began)
                 if not 200 <= status < 300:
                     raise TableFailed(f"{self._load.url}{self._load.path} answered {status}: {body[:300]!r}")
@@ -138,14 +141,18 @@ class _Answers(asyncio.Protocol):
     """One connection's answers, one at a time. The names are the parser's callbacks."""
 
     def __init__(self) -> None:
-        self._waiter: asyncio.Future[tuple[int, bytes]] | None = None
+        self._waiter: asyncio.Future[tuple[int, bytes] | None] | None = None
+        self._answered, self._silent = 0, True
         self._parser = httptools.HttpResponseParser(self)
         self._parts: list[bytes] = []
         self._ends_with_connection = False
         self.closed = False  # nothing more can be asked here
 
-    async def next(self) -> tuple[int, bytes]:
-        """Status and body of the next answer."""
+    async def next(self) -> tuple[int, bytes] | None:
+        """Status and body of the next answer; None where a kept connection was closed instead: ask on a new one.
+
+        llama.cpp's server closes after each stream, whatever its headers say.
+        """
         self._waiter = asyncio.get_running_loop().create_future()
         return await self._waiter
 
@@ -159,10 +166,12 @@ class _Answers(asyncio.Protocol):
         self.closed = True
         if exc is None and self._ends_with_connection:
             self.on_message_complete()
+        if self._answered and self._silent and self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
         self._fail(f"the connection was closed before the answer ended ({exc or 'end of stream'})")
 
     def on_message_begin(self) -> None:
-        self._ends_with_connection = True
+        self._ends_with_connection, self._silent = True, False
 
     def on_header(self, name: bytes, _: bytes) -> None:
         if name.lower() in {b"content-length", b"transfer-encoding"}:
@@ -174,7 +183,8 @@ class _Answers(asyncio.Protocol):
     def on_message_complete(self) -> None:
         answer = (self._parser.get_status_code(), b"".join(self._parts))
         self.closed = self.closed or not self._parser.should_keep_alive()
-        self._ends_with_connection = False
+        self._ends_with_connection, self._silent = False, True
+        self._answered += 1
         self._parser, self._parts = httptools.HttpResponseParser(self), []
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(answer)

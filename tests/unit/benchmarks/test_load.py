@@ -62,7 +62,8 @@ def test_the_client_sends_exactly_so_many_and_reads_streams_to_their_end() -> No
     assert 0 < found.p50_ms <= found.p99_ms < found.seconds * 1000
 
 
-def test_the_client_goes_on_where_each_answer_ends_with_its_connection() -> None:
+@pytest.mark.parametrize("head", [b"connection: close\r\n", b"content-length: 5\r\n"])
+def test_the_client_goes_on_where_each_answer_ends_with_its_connection(head) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def answer() -> None:
@@ -70,7 +71,7 @@ def test_the_client_goes_on_where_each_answer_ends_with_its_connection() -> None
                 connection, _ = listener.accept()
                 with connection:
                     connection.recv(65536)
-                    connection.sendall(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n" + b"whole")
+                    connection.sendall(b"HTTP/1.1 200 OK\r\n" + head + b"\r\nwhole")
 
         server = threading.Thread(target=answer)
         server.start()
