@@ -64,7 +64,6 @@ class RedisCache:
 
     async def _travel(self) -> None:
         """Trip after trip until nobody wants a key any more."""
-        await asyncio.sleep(0)  # who was read in the same turn of the loop goes together
         try:
             while self._wanted:
                 trip = [self._wanted.popleft() for _ in range(min(len(self._wanted), MAX_KEYS))]
