@@ -3,19 +3,8 @@
 import os
 import random
 import socket
-from collections.abc import Iterator
-
-import pytest
 
 from cluster.laptop import ports
-
-
-@pytest.fixture
-def taken() -> Iterator[int]:
-    with socket.socket() as listener:
-        listener.bind((ports.LOOPBACK, 0))
-        listener.listen()
-        yield listener.getsockname()[1]
 
 
 def test_a_port_with_a_listener_is_not_free(taken: int) -> None:

@@ -1,9 +1,7 @@
 """What `up` decides before anything starts, and how it tells of it."""
 
 import os
-import socket
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -22,14 +20,6 @@ STATE = State("abc", Path("/tmp/bo-abc"), 21_000)  # noqa: S108
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     return Home(tmp_path)
-
-
-@pytest.fixture
-def taken() -> Iterator[int]:
-    with socket.socket() as listener:
-        listener.bind((ports.LOOPBACK, 0))
-        listener.listen()
-        yield listener.getsockname()[1]
 
 
 def test_a_free_port_that_was_asked_for_is_taken(home: Home, taken: int) -> None:
