@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from deployments.errors import shape
 from deployments.front import ADMITTED, Admitted
+from deployments.hangup import Hangup
 from deployments.http import ClientGone, Message, Receive, Scope, Send, respond, respond_error
 from models.errors import ClusterError
 
@@ -25,19 +26,24 @@ class AsgiApplication:
             await self._live(receive, send)
             return
         started = False
+        hangup = Hangup(receive)
 
         async def noting(message: Message) -> None:
             nonlocal started
             started = True
+            if not message.get("more_body", message["type"] == "http.response.start"):
+                hangup.dismiss()
             await send(message)
 
         try:
-            await self._route(scope, noting)
+            with hangup:
+                await self._route(scope, noting)
         except ClusterError as error:
             if not started:
                 await respond_error(send, error)
         except ClientGone:
-            pass
+            if not started:
+                await respond(send, 499, b"")  # for the counts; nobody reads it
         except Exception:
             logger.exception("request failed", extra={"path": scope["path"]})
             if started:

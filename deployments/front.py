@@ -41,8 +41,9 @@ from models.errors import ClusterError, InvalidRequest, Unauthenticated
 from models.values import Caller, DataClass
 
 ADMITTED = "becoming_one.admitted"
-WITHHELD = frozenset({b"x-request-id", b"x-request-disconnect-disabled"})
-"""Headers that Serve would obey: with the second a caller could keep a generation running that nobody hears."""
+WITHHELD = frozenset({b"x-request-id", b"x-request-disconnect-disabled", b"x-request-timeout-seconds"})
+"""Headers of Serve's that are ours to set: answers carry our request id, and hangup.py watches for clients who go."""
+SERVE_WATCHES_NOT = (b"x-request-disconnect-disabled", b"?1")
 SERVE_HEALTH = "/-/healthz"  # HAProxy asks each replica; through HAProxy nobody reaches it
 BROWSER_CHALLENGE = (b"www-authenticate", b'Basic realm="becoming-one: any user, password = API key"')
 logger = logging.getLogger("becoming_one.front")
@@ -147,7 +148,7 @@ class FrontMiddleware:
                     return
         # Serve answers with a request id of its own unless the request carries one
         kept = [item for item in scope["headers"] if item[0] not in WITHHELD]
-        scope["headers"] = [*kept, (b"x-request-id", request_id)]
+        scope["headers"] = [*kept, (b"x-request-id", request_id), SERVE_WATCHES_NOT]
         await self._app(scope, receive, _tagged(front, path, request_id, send))
 
 

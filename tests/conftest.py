@@ -1,5 +1,6 @@
 """Real servers for the whole session, from packages, on free loopback ports. Nothing is left behind."""
 
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,9 @@ from cluster.laptop.home import Home
 from cluster.laptop.processes import Identity
 from cluster.laptop.settings import inherited_environment
 from stores.migrations import migrate
+
+# A shell starts what runs in the background with Ctrl-C ignored, and so would be what these tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass

@@ -62,8 +62,15 @@ class OpenAIShaped:
                 if answer.status != 200:  # HTTP's OK
                     raise _refusal(spec, answer, await answer.content.read(MAX_ERROR_BYTES))
                 yield Started(spec.id)
-                async for event in _events(spec, answer):
-                    yield event
+                reading = _Reading(spec)
+                while not reading.ended and (chunk := await answer.content.readany()):
+                    text = reading.feed(chunk)
+                    if text:
+                        yield TextDelta(text)
+                if reading.reason is None:
+                    raise ModelUnavailable(spec.id, "its answer broke off before the end")
+                await _read_out(answer)
+                yield Finished(reading.reason, reading.usage)
         except TimeoutError as error:
             raise ModelTimeout(spec.id, self._timeouts.silence_s) from error
         except aiohttp.ClientConnectorError as error:
@@ -134,60 +141,61 @@ def body_of(spec: Spec, request: GenerateRequest) -> bytes:
     return orjson.dumps(body)
 
 
-async def _events(spec: Spec, answer: aiohttp.ClientResponse) -> AsyncGenerator[StreamEvent, None]:
-    """Chunks -> TextDelta..., Finished. Text of one read comes as one delta: it arrived as one."""
-    parser, reason, usage = SseParser(), None, Usage()
-    async for chunk in answer.content.iter_any():
+class _Reading:
+    """What the chunks of one answer said so far."""
+
+    __slots__ = ("_parser", "_spec", "ended", "reason", "usage")
+
+    def __init__(self, spec: Spec) -> None:
+        self._spec, self._parser = spec, SseParser()
+        self.reason: FinishReason | None = None
+        self.usage = Usage()
+        self.ended = False
+
+    def feed(self, chunk: bytes) -> str:
+        """The text of one read: it arrived at once, so it is passed on at once. Sets `ended` at [DONE]."""
         texts: list[str] = []
-        ended = False
         try:
-            for data in parser.feed(chunk):
+            for data in self._parser.feed(chunk):
                 if data == b"[DONE]":
-                    ended = True
+                    self.ended = True
                     break
-                text, reason, usage = _read(spec, data, reason, usage)
+                text = self._read(data)
                 if text:
                     texts.append(text)
         except EventTooLong as error:
-            raise ModelRefused(spec.id, 200, f"it sent {error}") from error
-        if texts:
-            yield TextDelta("".join(texts))
-        if ended:
-            break
-    if reason is None:
-        raise ModelUnavailable(spec.id, "its answer broke off before the end")
-    await _read_out(answer)
-    yield Finished(reason, usage)
+            raise ModelRefused(self._spec.id, 200, f"it sent {error}") from error
+        return "".join(texts)
+
+    def _read(self, data: bytes) -> str | None:
+        try:
+            chunk = orjson.loads(data)
+            if "error" in chunk:
+                raise _error(self._spec, 200, chunk["error"])
+            counts = chunk.get("usage")
+            if counts:
+                self.usage = _usage(counts)
+            choices = chunk["choices"]
+            if not choices:
+                return None
+            given = choices[0].get("finish_reason")
+            if given is not None:
+                self.reason = REASONS.get(given, "stop")
+            text: str | None = choices[0]["delta"].get("content")
+        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, IndexError) as error:
+            raise ModelUnavailable(self._spec.id, "it sent a chunk that is no chat.completion.chunk") from error
+        return text
 
 
 async def _read_out(answer: aiohttp.ClientResponse) -> None:
     """To the end of the body: only then is the connection kept for the next call."""
+    content = answer.content
+    if content.at_eof():
+        return  # as it mostly is: a timeout costs 10 µs
     with suppress(TimeoutError):
         async with asyncio.timeout(END_S):
-            while not answer.content.at_eof():
-                await answer.content.readany()
-
-
-def _read(
-    spec: Spec, data: bytes, reason: FinishReason | None, usage: Usage
-) -> tuple[str | None, FinishReason | None, Usage]:
-    """One chunk's text, and the reason and usage known so far."""
-    try:
-        chunk = orjson.loads(data)
-        if "error" in chunk:
-            raise _error(spec, 200, chunk["error"])
-        counts = chunk.get("usage")
-        if counts:
-            usage = _usage(counts)
-        choices = chunk["choices"]
-        if not choices:
-            return None, reason, usage
-        given = choices[0].get("finish_reason")
-        if given is not None:
-            reason = REASONS.get(given, "stop")
-        return choices[0]["delta"].get("content"), reason, usage
-    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise ModelUnavailable(spec.id, "it sent a chunk that is no chat.completion.chunk") from error
+            while not content.at_eof():
+                await content.readany()
 
 
 def _usage(counts: dict[str, Any]) -> Usage:
