@@ -92,6 +92,9 @@ def environment(settings: LaptopSettings, home: Home, state: State, inherited: M
         "HAPROXY_METRICS_ENABLED": "0",
         "REQUEST_PATH_LOG_BUFFER_SIZE": "1",  # 1000 otherwise: `logs` would show nothing for hours
         "PROXY_HEALTH_CHECK_PERIOD_S": "2",  # 10 otherwise, and a killed HAProxy is missed after three
+        # 0.1 s and 100 ms otherwise; an idle cluster then takes 25 % of a core and not 14 (two cores, 2026-11-23)
+        "CONTROL_LOOP_INTERVAL_S": "0.5",
+        "METRICS_EXPORT_INTERVAL_MS": "1000",
         "HAPROXY_NBTHREAD": str(settings.haproxy_threads),
         "HAPROXY_BINARY_PATH": str(haproxy / "haproxy.sh"),
         "HAPROXY_CONFIG_FILE_LOC": str(haproxy / "haproxy.cfg"),
@@ -123,6 +126,8 @@ def environment(settings: LaptopSettings, home: Home, state: State, inherited: M
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(home.token_path),
         "RAY_USAGE_STATS_ENABLED": "0",
+        # Ray's 15 puts replicas behind all else on busy cores, also behind those who wait for them. Jobs step back.
+        "RAY_worker_niceness": "0",
         # Ray Jobs tells its drivers to join whichever Ray it finds on the machine, which may be another home's
         "BECOMING_ONE_RAY_ADDRESS": f"{ports.LOOPBACK}:{plan.gcs}",
         # Ray gives up after 30, 60 and 60 s. A laptop that does other things needs longer and gets there.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ATTEMPTS = 3  # a worker may also die of a lack of memory, or with its machine: once is no proof, three times are enough
-NICENESS = 19  # the least urgent: Ray's workers, serving replicas among them, run at 15 and go first on busy cores
+NICENESS = 19  # the least urgent: serving replicas, at 0 on a laptop and at Ray's 15 elsewhere, go first on busy cores
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ how tokens are batched.
 """
 
 import asyncio
-import os
 import tempfile
 from collections import deque
 from collections.abc import AsyncGenerator
@@ -26,14 +25,6 @@ Chunk = dict[str, Any]
 
 SEEDS = 2**32 - 1  # llama.cpp takes 32 bits and reads the highest value as "choose one"
 REASONS: dict[str, FinishReason] = {"stop": "stop", "length": "length"}
-
-SPIN_COUNT = 1000
-"""How often a thread of libgomp looks before it sleeps at a barrier; a token has about 600 of them.
-
-Two cores, 2 threads, tokens/s of 1 client, 2026-11-23: on a quiet machine 300 gives 56, 1000 75, libgomp's own 300,000
-80; beside three busy processes 1000 gives 27, 10,000 6, libgomp's own 5 (once 1), because spinning threads wait for one
-that is not running. With 1 thread: 42 quiet, 25 beside others.
-"""
 
 BATCH_TOKENS = 64
 """Prompt tokens between two looks at who has left, and the longest that a long prompt holds up others' next token.
@@ -61,7 +52,6 @@ class LlamaCpp:
     def __init__(
         self, folder: Path, threads: int, parallel: int, context_tokens: int, chat_template: str | None = None
     ) -> None:
-        os.putenv("GOMP_SPINCOUNT", str(SPIN_COUNT))  # read once, when xllamacpp loads libgomp
         import xllamacpp  # noqa: PLC0415  # 30 MB of native code, only where a model is held
 
         params = parameters(next(folder.glob("*.gguf")), threads, parallel, context_tokens, chat_template)
