@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmarks.effort import Effort
 from benchmarks.load import generator
+from benchmarks.measure import TRIES, WITHHELD
 from cluster.laptop.settings import memory_bytes, usable_cpus
 
 PACKAGES = ("ray", "uvicorn", "xllamacpp", "openvino")
@@ -17,7 +18,8 @@ def circumstances(effort: Effort, *, timed_once: bool = False) -> str:
     """Machine, software, day, and how long was measured with what: the line above a table."""
     where = f"{machine()}; {software()}; {now()}."
     rounds = f"{effort.rounds} round{'s' if effort.rounds > 1 else ''}"
-    return where if timed_once else f"{where} n = {rounds} of {effort.seconds} s a side; {generator()}."
+    again = f"a round of which the hypervisor withheld over {WITHHELD:.0%} was measured again, {TRIES} times at most"
+    return where if timed_once else f"{where} n = {rounds} of {effort.seconds} s a side ({again}); {generator()}."
 
 
 def machine() -> str:

@@ -7,10 +7,15 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from benchmarks.client import Outcome
-from benchmarks.processes import snapshot, spent_s
+from benchmarks.processes import snapshot, spent_s, withheld_s
+from cluster.laptop.settings import usable_cpus
 
 T = TypeVar("T")
 Pids = Callable[[], Iterable[int]]
+
+
+WITHHELD = 0.02  # of the cores; a virtual machine beside busy ones loses up to 0.6 for seconds at a time
+TRIES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +84,25 @@ def idle_share(pids: Pids, seconds: float) -> dict[str, float]:
     return {name: spent / took_s for name, spent in spent_s(before, snapshot(pids())).items()}
 
 
-def in_turn(rounds: int, sides: Mapping[str, Callable[[], T]]) -> dict[str, list[T]]:
-    """Each side once a round, A B A B: what else the machine does then falls on all of them."""
+def in_turn(
+    rounds: int, sides: Mapping[str, Callable[[], T]], withheld_s: Callable[[], float] = withheld_s
+) -> dict[str, list[T]]:
+    """Each side once a round, A B A B: what else the machine does then falls on all of them.
+
+    A round in which the hypervisor withheld more than WITHHELD of the cores is measured again, TRIES times at most;
+    of those the least disturbed counts.
+    """
     found: dict[str, list[T]] = {name: [] for name in sides}
     for _ in range(rounds):
-        for name, act in sides.items():
-            found[name].append(act())
+        tries: list[tuple[float, dict[str, T]]] = []
+        while len(tries) < TRIES and (not tries or tries[-1][0] > WITHHELD):
+            before, began = withheld_s(), time.perf_counter()
+            measured = {name: act() for name, act in sides.items()}
+            cores_s = (time.perf_counter() - began) * usable_cpus()
+            tries.append(((withheld_s() - before) / cores_s, measured))
+        _, best = min(tries, key=lambda one: one[0])
+        for name, result in best.items():
+            found[name].append(result)
     return found
 
 

@@ -51,6 +51,11 @@ def spent_s(before: Snapshot, after: Snapshot) -> dict[str, float]:
     return dict(sorted(spent.items(), key=lambda row: -row[1]))
 
 
+def withheld_s(stat: Path = Path("/proc/stat")) -> float:
+    """CPU seconds, over all cores since boot, that this machine wanted and its hypervisor gave to others (steal)."""
+    return int(stat.read_text().split()[8]) / TICKS_PER_S
+
+
 @dataclass(frozen=True, slots=True)
 class Memory:
     """What the processes of one name hold: PSS, their own memory and their share of what they share."""

@@ -1,7 +1,7 @@
 import pytest
 
 from benchmarks.client import Outcome
-from benchmarks.measure import Sample, Spread, in_turn, per_item, shares, shares_shown
+from benchmarks.measure import TRIES, Sample, Spread, in_turn, per_item, shares, shares_shown
 
 
 def _sample(**cpu_us: float) -> Sample:
@@ -18,8 +18,26 @@ def test_rounds_are_interleaved() -> None:
 
         return act
 
-    assert in_turn(2, {"a": side("a"), "b": side("b")}) == {"a": [1, 3], "b": [2, 4]}
+    assert in_turn(2, {"a": side("a"), "b": side("b")}, lambda: 0.0) == {"a": [1, 3], "b": [2, 4]}
     assert order == ["a", "b", "a", "b"]
+
+
+def test_a_round_from_which_the_hypervisor_took_time_is_measured_again() -> None:
+    taken_s = iter([0.0, 1e6, 1e6, 1e6])
+    counted = iter(range(10))
+    assert in_turn(1, {"a": lambda: next(counted)}, lambda: next(taken_s)) == {"a": [1]}
+
+
+def test_on_a_machine_that_is_never_left_alone_the_least_disturbed_round_counts() -> None:
+    clock, counted = [0.0], iter(range(10))
+
+    def withheld_s() -> float:
+        clock[0] += next(steps)
+        return clock[0]
+
+    steps = iter([0.0, 9e6, 0.0, 5e6, 0.0, 7e6, 0.0, 8e6])
+    assert in_turn(1, {"a": lambda: next(counted)}, withheld_s) == {"a": [1]}
+    assert next(counted) == TRIES
 
 
 def test_a_spread_shows_its_rounds_and_one_round_shows_itself() -> None:

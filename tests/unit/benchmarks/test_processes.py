@@ -1,6 +1,6 @@
 import os
 
-from benchmarks.processes import called, cpu_s, memory, parse_cpu_s, snapshot, spent_s
+from benchmarks.processes import TICKS_PER_S, called, cpu_s, memory, parse_cpu_s, snapshot, spent_s, withheld_s
 
 
 def test_a_title_with_spaces_and_parentheses_does_not_shift_the_fields() -> None:
@@ -48,3 +48,9 @@ def test_processes_have_names_that_a_reader_knows() -> None:
     assert called("postgres: checkpointer") == "PostgreSQL"
     assert called("python dashboard.py") == "Ray: dashboard, agents"
     assert called("something else") == "something else"
+
+
+def test_what_the_hypervisor_withheld_is_the_eighth_count_of_proc_stat(tmp_path) -> None:
+    stat = tmp_path / "stat"
+    stat.write_text("cpu  1712825 500038 279056 2373136 10852 0 18471 293498 0 0\ncpu0 1 2 3 4 5 6 7 8 0 0\n")
+    assert withheld_s(stat) == 293498 / TICKS_PER_S
