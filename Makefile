@@ -10,6 +10,8 @@ BIN := $(VENV)/bin
 CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/becoming-one
 # torch is 5.8 GB: its environment lies in a cache folder and is made anew only when the pins change
 TORCH := $(CACHE)/torch-$(shell cat constraints.txt pyproject.toml | sha256sum | cut -c1-12)
+# Two workers: half of a run is waiting for Ray to start. Those with clusters begin.
+SIDE_BY_SIDE := -n 2 --dist loadgroup --no-loadscope-reorder
 INSTALL = $(BIN)/uv pip install --quiet --constraints constraints.txt
 
 help: ## list the targets
@@ -25,13 +27,13 @@ status: ## what runs, where, and how much memory it takes
 	@$(BIN)/becoming-one status
 
 test: $(VENV)/.dev ## everything the tests need, then the tests (no torch)
-	$(BIN)/pytest -m "not torch"
+	$(BIN)/pytest -m "not torch" $(SIDE_BY_SIDE)
 
 test-torch: $(TORCH)/.done ## the tests of the extra `torch`, in an environment of their own
 	$(TORCH)/bin/pytest -m torch
 
 check: lint ## format, lint, types, import contracts, unit tests: about a minute
-	$(BIN)/pytest -q tests/unit
+	$(BIN)/pytest -q $(SIDE_BY_SIDE) tests/unit
 
 lint: $(VENV)/.dev ## the same without the tests
 	$(BIN)/ruff format --check .

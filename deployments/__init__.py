@@ -5,6 +5,7 @@ args.py           what runs: the arguments of each application, typed
 settings.py       where and with which key: the environment, read once
 asgi.py           an application as Serve sees it: routes, start and stop, an answer for every failure
 front.py          the middleware on Serve's own hook, in every ingress replica: refusals, health, exact cache hits
+hangup.py         a client that hangs up ends the work for it
 edge.py           who calls: keys, request ids, data class, cache directives; the same for every application
 keys.py           what an API key is: made, parsed, compared
 answers.py        the exact cache: its keys, the in-process LRU, the shared store

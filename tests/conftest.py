@@ -14,8 +14,17 @@ from cluster.laptop.processes import Identity
 from cluster.laptop.settings import inherited_environment
 from stores.migrations import migrate
 
+RINGS = ("chaos", "cluster")  # each with a cluster of its own
+
 # A shell starts what runs in the background with Ctrl-C ignored, and so would be what these tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What shares a cluster, a server or a loaded model stays in one worker of `pytest -n`: a ring, else a file."""
+    for item in items:
+        folder = item.path.parent
+        item.add_marker(pytest.mark.xdist_group(folder.name if folder.name in RINGS else str(item.path)))
 
 
 @dataclass
