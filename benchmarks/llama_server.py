@@ -1,6 +1,6 @@
 """The HTTP server that xllamacpp itself ships (llama.cpp's), with the parameters of our application: a baseline.
 
-It gets what models/engines/llama_cpp.py tells the engine; the door is another, and libgomp spins as it likes.
+It gets what models/engines/llama_cpp.py tells the engine; only the door is another.
 
     python -m benchmarks.llama_server PORT ARGS       ARGS: deployments.args.LlmArgs as JSON
 """

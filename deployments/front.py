@@ -163,11 +163,11 @@ def parse(body: bytes) -> Any:
 
 async def _recall(front: Front, answers: AnswerCache, admitted: Admitted) -> Entry | None:
     """The stored answer, if the request may have one; sets the key under which a fresh one is stored."""
-    body = admitted.body
-    if not isinstance(body, dict):
+    body, directives = admitted.body, admitted.directives
+    if not isinstance(body, dict) or not (directives.read or directives.write):
         return None
     admitted.cache_key = cache_key(admitted.caller, admitted.data_class, front.revision, body)
-    if admitted.cache_key is None or not admitted.directives.read:
+    if admitted.cache_key is None or not directives.read:
         return None
     return answers.recall(admitted.cache_key) or await answers.find(admitted.cache_key)
 

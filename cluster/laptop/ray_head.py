@@ -142,7 +142,7 @@ def environment(settings: LaptopSettings, home: Home, state: State, inherited: M
 
 def fingerprint(settings: LaptopSettings, environment: Mapping[str, str], http_port: int) -> str:
     """Of everything that a head takes in only when it starts; another one means a restart."""
-    ours = ("RAY_", "BECOMING_ONE_", "OMP_", "PYTHONPATH", "DASHBOARD_")
+    ours = ("RAY_", "BECOMING_ONE_", "OMP_", "GOMP_", "PYTHONPATH", "DASHBOARD_")
     relevant = {
         name: value
         for name, value in environment.items()
