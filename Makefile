@@ -11,7 +11,7 @@ CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/becoming-one
 # torch is 5.8 GB: its environment lies in a cache folder and is made anew only when the pins change
 TORCH := $(CACHE)/torch-$(shell cat constraints.txt pyproject.toml | sha256sum | cut -c1-12)
 # Two workers: half of a run is waiting for Ray to start. Those with clusters begin.
-SIDE_BY_SIDE := -n 2 --dist loadgroup --no-loadscope-reorder
+SIDE_BY_SIDE := -n 2 --dist loadscope --no-loadscope-reorder
 INSTALL = $(BIN)/uv pip install --quiet --constraints constraints.txt
 
 help: ## list the targets

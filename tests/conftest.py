@@ -4,6 +4,7 @@ import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests_support import free_port
@@ -20,11 +21,18 @@ RINGS = ("chaos", "cluster")  # each with a cluster of its own
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """What shares a cluster, a server or a loaded model stays in one worker of `pytest -n`: a ring, else a file."""
-    for item in items:
-        folder = item.path.parent
-        item.add_marker(pytest.mark.xdist_group(folder.name if folder.name in RINGS else str(item.path)))
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByRing(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.partition("::")[0]
+            ring = path.removeprefix("tests/").partition("/")[0]
+            return ring if ring in RINGS else path
+
+    return ByRing(config, log)
 
 
 @dataclass
