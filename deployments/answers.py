@@ -15,7 +15,8 @@ from typing import Any
 import orjson
 
 from models.errors import InvalidRequest
-from models.values import Caller, DataClass, FinishReason, Usage
+from models.outputs import Output
+from models.values import Caller, DataClass, FinishReason, Text, Usage
 from stores.errors import StoreCorrupt, StoreUnavailable
 from stores.ports import Cache
 
@@ -36,6 +37,11 @@ class Answer:
     text: str
     reason: FinishReason
     usage: Usage
+
+    @property
+    def output(self) -> Output:
+        """As it was first said."""
+        return Output((Text(self.text),), self.reason, self.usage)
 
 
 @dataclass(slots=True)

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 from deployments.errors import body_of, single_cause
 from deployments.http import EVENT_STREAM, JSON, Headers, Send, respond
-from deployments.surfaces.chat import ChatRequest, ChunkWriter, write
+from deployments.surfaces.chat import ChunkWriter, write
+from deployments.surfaces.chat_wire import ChatRequest
 from models.errors import ClusterError, ModelRefused
-from models.values import Finished, Started, StreamEvent, TextDelta
+from models.outputs import Accumulator
+from models.values import Finished, Started, StreamEvent
 
 Batches = AsyncIterator[list[StreamEvent]]
 BROKE_OFF = "the answer broke off before its end"
@@ -40,20 +42,14 @@ async def respond_chat(reply: Reply, batches: Batches, on_first: Callable[[], No
 
 
 async def _whole(reply: Reply, spec_id: str, batch: list[StreamEvent], batches: Batches) -> None:
-    texts: list[str] = []
-    end: Finished | None = None
-    while end is None:
-        for event in batch:
-            if isinstance(event, TextDelta):
-                texts.append(event.text)
-            elif isinstance(event, Finished):
-                end = event
-        if end is None:
-            try:
-                batch = await anext(batches)
-            except StopAsyncIteration:
-                raise ModelRefused(spec_id, 0, BROKE_OFF) from None
-    body = write(reply.id, reply.created_s, spec_id, "".join(texts), end.reason, end.usage)
+    answer = Accumulator(batch)
+    while not answer.finished:
+        try:
+            for event in await anext(batches):
+                answer.add(event)
+        except StopAsyncIteration:
+            raise ModelRefused(spec_id, 0, BROKE_OFF) from None
+    body = write(reply.id, reply.created_s, spec_id, answer.output())
     await respond(reply.send, 200, body, JSON, [*reply.headers, (b"x-model", spec_id.encode())])
 
 
@@ -61,18 +57,12 @@ async def _stream(reply: Reply, spec_id: str, batch: list[StreamEvent], batches:
     writer = ChunkWriter(reply.id, reply.created_s, spec_id, include_usage=reply.wire.include_usage)
     headers = [*STREAM_HEADERS, *reply.headers, (b"x-model", spec_id.encode())]
     await reply.send({"type": "http.response.start", "status": 200, "headers": headers})
-    opening, ended = writer.first(), False
+    opening = writer.first()
     while True:
-        out = [opening] if opening else []
-        opening = b""
-        for event in batch:
-            if isinstance(event, TextDelta):
-                out.append(writer.delta(event.text))
-            elif isinstance(event, Finished):
-                out.append(writer.last(event.reason, event.usage))
-                ended = True
+        out = opening + b"".join(map(writer.event, batch))
+        opening, ended = b"", bool(batch) and isinstance(batch[-1], Finished)
         if out:
-            await reply.send({"type": "http.response.body", "body": b"".join(out), "more_body": not ended})
+            await reply.send({"type": "http.response.body", "body": out, "more_body": not ended})
         if ended:
             return
         try:

@@ -15,10 +15,11 @@ from deployments.edge import CacheDirectives
 from deployments.flights import Flight, Flights
 from deployments.metrics import Metrics
 from models.catalog import Catalog, Spec
-from models.errors import AllModelsFailed, ModelError, NoCandidate
+from models.errors import AllModelsFailed, ModelError, NoCandidate, Unfit
+from models.outputs import Accumulator, Output
 from models.ports import Generator
 from models.routing import plan
-from models.values import Finished, GenerateRequest, Started, StreamEvent, TextDelta
+from models.values import GenerateRequest, Started, StreamEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,8 @@ class Completion:
                 self._metrics.cache("coalesced")
                 return Passage(under_way, coalesced=True)
         chosen = plan(request, self._catalog, self._unavailable())
+        if chosen.unfit:
+            raise Unfit(request.model, chosen.dropped)
         if not chosen.candidates:
             raise NoCandidate(request.model, chosen.dropped)
         flight = Flight(f"chatcmpl-{random.getrandbits(112):028x}", int(time.time()))  # a name, no secret
@@ -82,7 +85,7 @@ class Completion:
             try:
                 async with aclosing(self._engines[spec.id].stream(spec, request)) as stream:
                     async for event in stream:
-                        spoken = spoken or isinstance(event, TextDelta)
+                        spoken = spoken or not isinstance(event, Started)
                         yield event
             except ModelError as error:
                 self._metrics.model_failed(spec.id, error.code)
@@ -96,32 +99,18 @@ class Completion:
     def _landed(self, key: str | None, flight: Flight) -> None:
         if not flight.finished:
             return
-        answer = answer_of(flight)
-        self._metrics.tokens(answer.spec_id, answer.usage)
-        if key is None or not storable(answer):
+        answer = Accumulator(flight.events)
+        output = answer.output()
+        self._metrics.tokens(answer.spec_id, output.usage)
+        if key is None or not storable(output):
             return
-        entry = self._answers.remember(key, answer)
+        stored = Answer(flight.id, flight.created_s, answer.spec_id, output.text, output.reason, output.usage)
+        entry = self._answers.remember(key, stored)
         task = asyncio.get_running_loop().create_task(self._answers.store(key, entry))
         self._storing.add(task)  # the loop itself keeps no reference to a task
         task.add_done_callback(self._storing.discard)
 
 
-def answer_of(flight: Flight) -> Answer:
-    """The whole answer of a finished flight."""
-    spec_id, end = "", None
-    texts = []
-    for event in flight.events:
-        if isinstance(event, TextDelta):
-            texts.append(event.text)
-        elif isinstance(event, Started):
-            spec_id, texts = event.spec_id, []
-        else:
-            end = event
-    if not isinstance(end, Finished):
-        raise TypeError("a flight that has not finished has no answer")
-    return Answer(flight.id, flight.created_s, spec_id, "".join(texts), end.reason, end.usage)
-
-
-def storable(answer: Answer) -> bool:
-    """Only whole answers are worth keeping: not empty, not cut at a limit, not filtered (DESIGN §6)."""
-    return answer.reason == "stop" and bool(answer.text)
+def storable(output: Output) -> bool:
+    """Only whole plain answers are worth keeping: not empty, cut at a limit or filtered, no tool calls (DESIGN §6)."""
+    return output.reason == "stop" and output.is_plain and bool(output.text)

@@ -183,7 +183,7 @@ async def _replay(send: Send, entry: Entry, admitted: Admitted) -> None:
     rendered = entry.rendered.get(form)
     if rendered is None:
         if form == "json":
-            rendered = chat.write(answer.id, answer.created_s, answer.spec_id, answer.text, answer.reason, answer.usage)
+            rendered = chat.write(answer.id, answer.created_s, answer.spec_id, answer.output)
         else:
             writer = chat.ChunkWriter(answer.id, answer.created_s, answer.spec_id, include_usage=form == "sse+usage")
             rendered = writer.replay(answer.text, answer.reason, answer.usage)

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from deployments.surfaces.chat import ChatRequest
+from deployments.surfaces.chat_wire import ChatRequest
 from deployments.surfaces.embeddings import EmbeddingRequest
 
 VERSION = "0.1.0"

@@ -1,6 +1,7 @@
 """What a model is and what it says. No Ray, no HTTP server, no torch at import.
 
 values.py            the words every room shares: GenerateRequest, StreamEvent, Usage, Caller, Transcript, Vectors
+outputs.py           events -> the whole answer
 errors.py            the error tree's root, and its first two families: the caller is wrong, a model failed
 ports.py             what an engine is: Generator, Embedder, Transcriber
 fakes.py             a deterministic engine of each kind, shipped, so that a test can assert its output

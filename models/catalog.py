@@ -24,7 +24,7 @@ RETIREMENT_WARNING = timedelta(days=60)  # the notice that Anthropic gives befor
 
 EngineName = Literal["llama_cpp", "openai", "anthropic", "vllm", "openvino", "sentence_transformers", "whisper"]
 Kind = Literal["chat", "embedding", "transcription"]
-Capability = Literal["tools", "json_schema", "vision", "streaming"]
+Capability = Literal["tools", "json_schema", "vision", "streaming", "logprobs", "effort"]
 
 
 class CatalogError(ValueError):

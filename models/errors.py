@@ -194,6 +194,15 @@ class NoCandidate(ModelError):
         return f"No model can answer for {self.model!r} now ({why})."
 
 
+class Unfit(InvalidRequest):
+    """No spec that the request may use can do what it asks. `reasons` are (spec id, why it was dropped)."""
+
+    def __init__(self, model: str, reasons: tuple[tuple[str, str], ...]) -> None:
+        why = "; ".join(f"{spec_id}: {reason}" for spec_id, reason in reasons)
+        super().__init__(f"No model of {model!r} can answer this request ({why}). Change it, or ask for another model.",
+                         "model", "unsupported_by_model")  # fmt: skip
+
+
 class AllModelsFailed(ModelError):
     """Every candidate of the plan failed. `failures` are their errors, in the order they were tried."""
 

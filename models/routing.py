@@ -4,12 +4,13 @@ Hard filters drop specs (each with its reason), then role preference orders what
 as further arguments when there is something to measure.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from models.catalog import Catalog, Spec
+from models.catalog import Capability, Catalog, Spec
 from models.errors import UnknownModel
-from models.values import DataClass, GenerateRequest, Role
+from models.values import DataClass, GenerateRequest, Image, Role, ToolCall, ToolResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class Plan:
 
     candidates: tuple[Candidate, ...]
     dropped: tuple[tuple[str, str], ...]
+    unfit: bool = False  # none is left, and each was dropped for what the request asks: waiting does not help
 
     @property
     def summary(self) -> str:
@@ -46,14 +48,17 @@ def plan(request: GenerateRequest, catalog: Catalog, unavailable: Mapping[str, s
     role, specs = _considered(request.model, catalog)
     kept: list[Candidate] = []
     dropped: list[tuple[str, str]] = []
+    fit = False
     for spec in specs:
-        reason = _why_not(request, spec) or unavailable.get(spec.id)
+        unfit = _unfit(request, spec)
+        fit = fit or unfit is None
+        reason = _withheld(request, spec) or unfit or unavailable.get(spec.id)
         if reason is not None:
             dropped.append((spec.id, reason))
         else:
             position = len(kept) + len(dropped) + 1
             kept.append(Candidate(spec, f"choice {position} of {len(specs)} for {role.value}" if role else "asked for"))
-    return Plan(tuple(kept), tuple(dropped))
+    return Plan(tuple(kept), tuple(dropped), unfit=not fit and bool(specs))
 
 
 def _considered(model: str, catalog: Catalog) -> tuple[Role | None, tuple[Spec, ...]]:
@@ -66,18 +71,42 @@ def _considered(model: str, catalog: Catalog) -> tuple[Role | None, tuple[Spec, 
     return None, (spec,)
 
 
-def _why_not(request: GenerateRequest, spec: Spec) -> str | None:
-    """The first hard filter that drops the spec, as a sentence; None when it is kept."""
+def _withheld(request: GenerateRequest, spec: Spec) -> str | None:
+    """Why the spec may not see the request; None when it may."""
     if request.data_class is DataClass.PRIVATE and spec.where != "cluster":
         return "private text stays in the cluster"
     if request.model == Role.PRIVATE and spec.where != "cluster":
         return "the role private stays in the cluster"
-    if request.answer_schema is not None and "json_schema" not in spec.capabilities:
-        return "it gives no answers under a JSON schema"
+    return None
+
+
+def _unfit(request: GenerateRequest, spec: Spec) -> str | None:
+    """What the request asks and the spec cannot, as a sentence; None when it can all."""
+    for capability, wanted, sentence in _needs(request):
+        if wanted and capability not in spec.capabilities:
+            return sentence
     refused = sorted(name for name in spec.refused_parameters if _uses(request, name))
     if refused:
         return f"it refuses {', '.join(refused)}"
     return None
+
+
+def _needs(request: GenerateRequest) -> Iterator[tuple[Capability, bool, str]]:
+    """What a request cannot do without, and what is said of a spec that lacks it. Cheap where nothing is needed."""
+    yield "json_schema", request.answer_schema is not None, "it gives no answers under a JSON schema"
+    yield "logprobs", request.top_logprobs is not None, "it gives no log probabilities"
+    yield "effort", request.effort is not None, "it knows no reasoning effort"
+    plain = all(isinstance(turn.content, str) for turn in request.messages)
+    tools = bool(request.tools) or (not plain and _any(request, ToolCall | ToolResult))
+    yield "tools", tools, "it calls no tools"
+    yield "vision", not plain and _any(request, Image), "it sees no images"
+
+
+def _any(request: GenerateRequest, kind: Any) -> bool:
+    """Whether a message holds a part of that kind, be it in a tool's result."""
+    parts = [part for turn in request.messages for part in turn.parts]
+    parts += [inner for part in parts if isinstance(part, ToolResult) for inner in part.content]
+    return any(isinstance(part, kind) for part in parts)
 
 
 def _uses(request: GenerateRequest, parameter: str) -> bool:

@@ -1,6 +1,6 @@
 """The words every room shares, as frozen values. Parsed once at a border, trusted below it.
 
-Text in: GenerateRequest -> StreamEvent* (Started, TextDelta..., Finished). Texts in: Vectors. Audio in: Transcript.
+Messages in: GenerateRequest -> StreamEvent* (Started, deltas, Finished). Texts in: Vectors. Audio in: Transcript.
 """
 
 from collections.abc import Mapping
@@ -49,12 +49,101 @@ class Caller:
         return f"{self.tenant}/{self.user}" if self.user else self.tenant
 
 
+CacheTtl = Literal["5m", "1h"]
+"""A prompt-cache breakpoint: the vendor keeps what stands up to and including this piece, for that long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Words."""
+
+    text: str
+    cache: CacheTtl | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A picture: `data` (base64, of `media_type`) or `url`, exactly one of them."""
+
+    data: str | None = None
+    media_type: str | None = None
+    url: str | None = None
+    detail: Literal["auto", "low", "high"] | None = None
+    cache: CacheTtl | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """The model's wish to have a tool called. `arguments` is the JSON text as the model wrote it."""
+
+    id: str
+    name: str
+    arguments: str
+    cache: CacheTtl | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What came of a tool call; said by the user's side."""
+
+    call_id: str
+    content: tuple[Text | Image, ...]
+    is_error: bool = False
+    cache: CacheTtl | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Thinking:
+    """A model's own reasoning, given back to it. `signature` proves to its vendor that it wrote it.
+
+    `redacted` is the vendor's sealed form, in place of the text.
+    """
+
+    text: str
+    signature: str | None = None
+    redacted: str | None = None
+
+
+Part = Text | Image | ToolCall | ToolResult | Thinking
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn. Text only in this release; images and tool calls join as further fields."""
+    """One turn. `content` is plain text, or parts in order. Tool calls are the assistant's, results the user's."""
 
     role: Literal["system", "user", "assistant"]
-    text: str
+    content: str | tuple[Part, ...]
+    name: str | None = None
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The content in parts, also where it is plain text."""
+        return (Text(self.content),) if isinstance(self.content, str) else self.content
+
+    @property
+    def text(self) -> str:
+        """All its words, joined."""
+        if isinstance(self.content, str):
+            return self.content
+        return "".join(part.text for part in self.content if isinstance(part, Text))
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function that the model may ask for. `parameters` is a JSON Schema of its arguments."""
+
+    name: str
+    parameters: Mapping[str, Any]
+    description: str | None = None
+    strict: bool | None = None
+    cache: CacheTtl | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolChoice:
+    """Whether tools are called: as the model likes, never, at least one, or the one of that `name`."""
+
+    mode: Literal["auto", "none", "required", "named"]
     name: str | None = None
 
 
@@ -76,11 +165,16 @@ class Sampling:
     stop: tuple[str, ...] = ()
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
+    top_k: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class GenerateRequest:
-    """One generation, whatever surface it came through. `model` is a role or the id of a spec."""
+    """One generation, whatever surface it came through. `model` is a role or the id of a spec.
+
+    `effort` is how much a model shall think, in its vendor's words. `top_logprobs`: the likelihood of each token, with
+    that many others; None for none.
+    """
 
     model: str
     messages: tuple[Message, ...]
@@ -88,18 +182,29 @@ class GenerateRequest:
     sampling: Sampling = field(default_factory=Sampling)
     answer_schema: JsonSchema | None = None
     data_class: DataClass = DataClass.PERSONAL
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    effort: str | None = None
+    top_logprobs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens, as counted by the engine that answered. `cached_input_tokens` are among `input_tokens`."""
+    """Tokens, as counted by the engine that answered.
+
+    Of the input tokens some were read from the vendor's prompt cache and some written to it; of the output tokens some
+    were thought and not said.
+    """
 
     input_tokens: int = 0
     output_tokens: int = 0
     cached_input_tokens: int = 0
+    cache_write_tokens: int = 0
+    thinking_tokens: int = 0
 
 
-FinishReason = Literal["stop", "length", "content_filter"]
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,20 +216,51 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
-    """The next piece of the answer, at least one character."""
+    """The next piece of the answer, at least one character.
+
+    `logprobs`: the likelihood of each of its tokens, where asked for, in OpenAI's objects, which others have copied.
+    """
 
     text: str
+    logprobs: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ThinkingDelta:
+    """The next piece of what the model thinks aloud; `signature` and `redacted` come whole, in a piece of their own."""
+
+    text: str = ""
+    signature: str | None = None
+    redacted: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallStarted:
+    """The model begins to ask for a tool. `index` counts the calls of this answer from 0."""
+
+    index: int
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """The next piece of the JSON text of that call's arguments."""
+
+    index: int
+    arguments: str
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """Last event of a stream."""
+    """Last event of a stream. `stop_sequence`: the one that ended it, where the engine says so."""
 
     reason: FinishReason
     usage: Usage
+    stop_sequence: str | None = None
 
 
-StreamEvent = Started | TextDelta | Finished
+StreamEvent = Started | TextDelta | ThinkingDelta | ToolCallStarted | ToolCallDelta | Finished
 
 
 @dataclass(frozen=True, slots=True)

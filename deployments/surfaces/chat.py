@@ -5,105 +5,43 @@ the vendor's own, chunk order and empty first delta included, because frameworks
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import ValidationError
 
+from deployments.surfaces.chat_wire import ChatRequest, NamedTool, ResponseFormat
+from deployments.surfaces.wire import invalid
 from models.errors import InvalidRequest
-from models.values import DataClass, FinishReason, GenerateRequest, JsonSchema, Message, Sampling, Usage
+from models.outputs import Output
+from models.values import (
+    DataClass,
+    Finished,
+    FinishReason,
+    GenerateRequest,
+    JsonSchema,
+    Message,
+    Sampling,
+    StreamEvent,
+    Text,
+    TextDelta,
+    Thinking,
+    ThinkingDelta,
+    Tool,
+    ToolCall,
+    ToolCallDelta,
+    ToolCallStarted,
+    ToolChoice,
+    ToolResult,
+    Usage,
+)
 
-MAX_OUTPUT_TOKENS = 1_000_000  # no model of any vendor writes that much; a larger number is a slip
 REPLAY_CHARACTERS = 24  # a replayed stream comes in pieces of about six words' length, as live ones do
+NO_PARAMETERS: Mapping[str, Any] = {"type": "object", "properties": {}}
 DONE = b"data: [DONE]\n\n"
-LATER = frozenset({"tools", "tool_choice", "functions", "function_call", "audio", "modalities", "logprobs",
-                   "top_logprobs", "logit_bias", "prediction", "reasoning_effort", "web_search_options"})  # fmt: skip
-"""Fields of the vendor's that no model of this release answers; absent or null they pass."""
-
-
-class TextPart(BaseModel):
-    """One piece of a message's content."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    type: Literal["text"]
-    text: str
-
-
-class ChatMessage(BaseModel):
-    """One turn on the wire."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    role: Literal["system", "developer", "user", "assistant"]
-    content: str | Annotated[tuple[TextPart, ...], Field(min_length=1)]
-    name: str | None = None
-
-    @property
-    def text(self) -> str:
-        """The content as one string."""
-        return self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
-
-
-class StreamOptions(BaseModel):
-    """How a stream is delivered."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    include_usage: bool = False
-    include_obfuscation: bool = False
-
-
-class NamedSchema(BaseModel):
-    """A JSON Schema and what it is called."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-    name: str = Field("answer", min_length=1, max_length=64)
-    schema_: dict[str, Any] = Field(alias="schema")
-    strict: bool | None = None
-    description: str | None = None
-
-
-class ResponseFormat(BaseModel):
-    """What form the answer must have."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    type: Literal["text", "json_object", "json_schema"]
-    json_schema: NamedSchema | None = None
-
-
-class ChatRequest(BaseModel):
-    """Body of POST /v1/chat/completions. `model` is a role (realtime, bulk, ...) or a model of GET /v1/models."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    model: str = Field(min_length=1, max_length=200)
-    messages: tuple[ChatMessage, ...] = Field(min_length=1, max_length=10_000)
-    stream: bool | None = False
-    stream_options: StreamOptions | None = None
-    max_tokens: int | None = Field(None, ge=1, le=MAX_OUTPUT_TOKENS)
-    max_completion_tokens: int | None = Field(None, ge=1, le=MAX_OUTPUT_TOKENS)
-    temperature: float | None = Field(None, ge=0, le=2, allow_inf_nan=False)
-    top_p: float | None = Field(None, gt=0, le=1, allow_inf_nan=False)
-    seed: int | None = Field(None, ge=-(2**63), lt=2**63)
-    stop: str | Annotated[tuple[str, ...], Field(max_length=16)] | None = None
-    frequency_penalty: float | None = Field(None, ge=-2, le=2, allow_inf_nan=False)
-    presence_penalty: float | None = Field(None, ge=-2, le=2, allow_inf_nan=False)
-    response_format: ResponseFormat | None = None
-    n: Literal[1] | None = 1
-    user: str | None = Field(None, max_length=512)
-    metadata: dict[str, str] | None = None
-    store: Literal[False] | None = None
-    service_tier: Literal["auto", "default"] | None = None
-    parallel_tool_calls: bool | None = None
-
-    @field_validator("stop")
-    @classmethod
-    def _stop_says_something(cls, stop: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
-        if stop is not None and any(not sequence for sequence in ((stop,) if isinstance(stop, str) else stop)):
-            raise ValueError("a stop sequence must have at least one character")
-        return stop
-
-    @property
-    def include_usage(self) -> bool:
-        """Whether a stream ends with a chunk of token counts."""
-        return self.stream_options is not None and self.stream_options.include_usage
+LATER = frozenset({"functions", "function_call", "audio", "logit_bias", "prediction", "web_search_options", "verbosity",
+                   "moderation", "prompt_cache_retention"})  # fmt: skip
+"""Fields of the vendor's that this cluster does not carry; absent, null or empty they pass."""
 
 
 def read(body: Any, data_class: DataClass) -> tuple[ChatRequest, GenerateRequest]:
@@ -121,12 +59,11 @@ def read(body: Any, data_class: DataClass) -> tuple[ChatRequest, GenerateRequest
         wire = ChatRequest.model_validate({name: value for name, value in body.items() if name not in LATER})
     except ValidationError as error:
         raise invalid(error) from error
-    _check_text(wire)
+    messages = tuple(turn.turn for turn in wire.messages)
+    check_text(messages)
     request = GenerateRequest(
         model=wire.model,
-        messages=tuple(
-            Message("system" if turn.role == "developer" else turn.role, turn.text, turn.name) for turn in wire.messages
-        ),
+        messages=messages,
         max_output_tokens=wire.max_completion_tokens or wire.max_tokens,
         sampling=Sampling(
             temperature=wire.temperature,
@@ -138,26 +75,41 @@ def read(body: Any, data_class: DataClass) -> tuple[ChatRequest, GenerateRequest
         ),
         answer_schema=_schema(wire.response_format),
         data_class=data_class,
+        effort=wire.reasoning_effort,
+        top_logprobs=(wire.top_logprobs or 0) if wire.logprobs else None,
+        **_tools(wire),
     )
     return wire, request
 
 
-def invalid(error: ValidationError) -> InvalidRequest:
-    """The first thing wrong with a body, as a sentence with its path."""
-    first = error.errors(include_url=False, include_input=False)[0]
-    path = ".".join(str(step) for step in first["loc"] if not str(step).startswith(("tuple[", "str", "function-")))
-    if first["type"] == "extra_forbidden":
-        return InvalidRequest(f"`{path}` is not a field of this request. Leave it out.", path, "unknown_parameter")
-    if first["type"] == "missing":
-        return InvalidRequest(f"`{path}` is required.", path, "missing_required_parameter")
-    says = first["msg"].removeprefix("Value error, ")
-    return InvalidRequest(f"`{path}`: {says[:1].lower()}{says[1:]}.", path, "invalid_value")
+def _tools(wire: ChatRequest) -> dict[str, Any]:
+    if not wire.tools:
+        return {}
+    choice: ToolChoice | None = None
+    if isinstance(wire.tool_choice, NamedTool):
+        choice = ToolChoice("named", wire.tool_choice.function.name)
+    elif wire.tool_choice is not None:
+        choice = ToolChoice(wire.tool_choice)
+    functions = [tool.function for tool in wire.tools]
+    tools = tuple(Tool(one.name, one.parameters or NO_PARAMETERS, one.description, one.strict) for one in functions)
+    return {"tools": tools, "tool_choice": choice, "parallel_tool_calls": wire.parallel_tool_calls}
 
 
-def write(id_: str, created_s: int, spec_id: str, text: str, reason: FinishReason, usage: Usage) -> bytes:  # noqa: PLR0913, PLR0917  # the vendor's object has six variable fields
+def write(id_: str, created_s: int, spec_id: str, output: Output) -> bytes:
     """Values -> one chat.completion."""
+    calls, thinking = output.tool_calls, output.thinking
+    text: str | None = output.text
     message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None, "annotations": []}
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": reason}
+    if calls:
+        message["content"] = text or None
+        message["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in calls
+        ]
+    if thinking:
+        message["reasoning_content"] = thinking
+    likely = {"content": output.logprobs, "refusal": None} if output.logprobs else None
+    choice = {"index": 0, "message": message, "logprobs": likely, "finish_reason": output.reason}
     return orjson.dumps(
         {
             "id": id_,
@@ -165,7 +117,7 @@ def write(id_: str, created_s: int, spec_id: str, text: str, reason: FinishReaso
             "created": created_s,
             "model": spec_id,
             "choices": [choice],
-            "usage": _usage(usage),
+            "usage": _usage(output.usage),
             "service_tier": "default",
             "system_fingerprint": None,
         }
@@ -197,9 +149,33 @@ class ChunkWriter:
             + b"}\n\n"
         )
 
+    def event(self, event: StreamEvent) -> bytes:
+        """What a delta or the end looks like; nothing for Started, which `first` stands for."""
+        if isinstance(event, TextDelta):
+            return self.delta(event.text) if not event.logprobs else self._likely(event)
+        if isinstance(event, ToolCallDelta):
+            return self._choice({"tool_calls": [{"index": event.index, "function": {"arguments": event.arguments}}]})
+        if isinstance(event, ToolCallStarted):
+            function = {"name": event.name, "arguments": ""}
+            call = {"index": event.index, "id": event.id, "type": "function", "function": function}
+            return self._choice({"tool_calls": [call]})
+        if isinstance(event, ThinkingDelta):
+            return self._choice({"reasoning_content": event.text}) if event.text else b""
+        if isinstance(event, Finished):
+            return self.last(event.reason, event.usage)
+        return b""
+
     def delta(self, text: str) -> bytes:
         """The next piece of text."""
         return self._before + orjson.dumps(text) + self._after
+
+    def _likely(self, event: TextDelta) -> bytes:
+        likely = {"content": event.logprobs, "refusal": None}
+        return self._choice({"content": event.text}, orjson.dumps(likely))
+
+    def _choice(self, delta: dict[str, Any], logprobs: bytes = b"null") -> bytes:
+        middle = b',"choices":[{"index":0,"delta":' + orjson.dumps(delta) + b',"logprobs":' + logprobs
+        return self._head + middle + b',"finish_reason":null}]' + self._usage_null + b"}\n\n"
 
     def last(self, reason: FinishReason, usage: Usage) -> bytes:
         """Finish reason, token counts if they were asked for, end mark."""
@@ -238,16 +214,34 @@ def _schema(wire: ResponseFormat | None) -> JsonSchema | None:
     return JsonSchema(wire.json_schema.schema_, wire.json_schema.name)
 
 
-def _check_text(wire: ChatRequest) -> None:
-    for position, turn in enumerate(wire.messages):
-        if "\x00" in turn.text:
-            raise InvalidRequest(
-                "A message holds the character NUL, which no model reads. Remove it.",
-                f"messages.{position}.content",
-                "invalid_value",
-            )
-    if not any(turn.text.strip() for turn in wire.messages):
+def check_text(messages: tuple[Message, ...]) -> None:
+    """Raise InvalidRequest where a turn holds what no model reads, or no turn says anything."""
+    said = False
+    for position, turn in enumerate(messages):
+        for text in _texts(turn):
+            if "\x00" in text:
+                raise InvalidRequest(
+                    "A message holds the character NUL, which no model reads. Remove it.",
+                    f"messages.{position}.content",
+                    "invalid_value",
+                )
+            said = said or bool(text.strip())
+        said = said or (not isinstance(turn.content, str) and any(not isinstance(part, Text) for part in turn.content))
+    if not said:
         raise InvalidRequest("No message holds any text. Say something.", "messages", "invalid_value")
+
+
+def _texts(turn: Message) -> Iterator[str]:
+    if isinstance(turn.content, str):
+        yield turn.content
+        return
+    for part in turn.content:
+        if isinstance(part, ToolResult):
+            yield from (inner.text for inner in part.content if isinstance(inner, Text))
+        elif isinstance(part, Text | Thinking):
+            yield part.text
+        elif isinstance(part, ToolCall):
+            yield part.arguments
 
 
 def _usage(usage: Usage) -> dict[str, Any]:
@@ -257,7 +251,7 @@ def _usage(usage: Usage) -> dict[str, Any]:
         "total_tokens": usage.input_tokens + usage.output_tokens,
         "prompt_tokens_details": {"cached_tokens": usage.cached_input_tokens, "audio_tokens": 0},
         "completion_tokens_details": {
-            "reasoning_tokens": 0,
+            "reasoning_tokens": usage.thinking_tokens,
             "audio_tokens": 0,
             "accepted_prediction_tokens": 0,
             "rejected_prediction_tokens": 0,

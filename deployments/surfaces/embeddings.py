@@ -7,18 +7,17 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import numpy.typing as npt
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
-from deployments.surfaces.chat import invalid
+from deployments.surfaces.wire import Wire, invalid
 from models.errors import InvalidRequest, TooLarge
 
 MAX_TEXT_CHARACTERS = 1_000_000  # a book chapter; past it the tokenizer alone would hold a core for a second
 
 
-class EmbeddingRequest(BaseModel):
+class EmbeddingRequest(Wire):
     """Body of POST /v1/embeddings. Texts only: token ids would be those of another vendor's tokenizer."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     model: str = Field(min_length=1, max_length=200)
     input: str | Annotated[tuple[str, ...], Field(min_length=1)]
     encoding_format: Literal["float", "base64"] | None = "float"

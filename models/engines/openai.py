@@ -16,6 +16,7 @@ import orjson
 from pydantic import SecretStr
 
 from models.catalog import Spec
+from models.engines.openai_wire import Reading, StreamError, body_of
 from models.errors import (
     ContextTooLong,
     InvalidRequest,
@@ -24,8 +25,7 @@ from models.errors import (
     ModelTimeout,
     ModelUnavailable,
 )
-from models.sse import EventTooLong, SseParser
-from models.values import DataClass, Finished, FinishReason, GenerateRequest, Started, StreamEvent, TextDelta, Usage
+from models.values import DataClass, GenerateRequest, Started, StreamEvent
 
 MAX_CONNECTIONS = 1024  # a replica admits 1000 requests at a time
 KEEP_ALIVE_S = 30.0  # below the 75 s of the ingress: we close first, so no request meets a closing connection
@@ -34,7 +34,6 @@ END_S = (
     0.25  # from [DONE] to the end of the body: servers send both at once, and one that does not loses the connection
 )
 COUNTED = re.compile(r"(\d+) tokens")
-REASONS: dict[str, FinishReason] = {"stop": "stop", "length": "length", "content_filter": "content_filter"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +61,15 @@ class OpenAIShaped:
                 if answer.status != 200:  # HTTP's OK
                     raise _refusal(spec, answer, await answer.content.read(MAX_ERROR_BYTES))
                 yield Started(spec.id)
-                reading = _Reading(spec)
+                reading = Reading(spec)
                 while not reading.ended and (chunk := await answer.content.readany()):
-                    text = reading.feed(chunk)
-                    if text:
-                        yield TextDelta(text)
-                if reading.reason is None:
-                    raise ModelUnavailable(spec.id, "its answer broke off before the end")
+                    for event in reading.feed(chunk):
+                        yield event
+                finished = reading.end()
                 await _read_out(answer)
-                yield Finished(reading.reason, reading.usage)
+                yield finished
+        except StreamError as error:
+            raise _error(spec, 200, error.found) from error
         except TimeoutError as error:
             raise ModelTimeout(spec.id, self._timeouts.silence_s) from error
         except aiohttp.ClientConnectorError as error:
@@ -113,80 +112,6 @@ class OpenAIShaped:
         return self._session
 
 
-def body_of(spec: Spec, request: GenerateRequest) -> bytes:
-    """Values -> wire. Only what the request says is sent, so the server's defaults stay its own."""
-    sampling = request.sampling
-    body: dict[str, Any] = {
-        "model": spec.vendor_id,
-        "messages": [
-            {"role": turn.role, "content": turn.text} | ({"name": turn.name} if turn.name else {})
-            for turn in request.messages
-        ],
-        "stream": True,
-        "stream_options": {"include_usage": True},
-    }
-    options: dict[str, Any] = {
-        "max_tokens" if spec.where in {"cluster", "mistral"} else "max_completion_tokens": request.max_output_tokens,
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        "seed": sampling.seed,
-        "stop": list(sampling.stop) or None,
-        "frequency_penalty": sampling.frequency_penalty,
-        "presence_penalty": sampling.presence_penalty,
-    }
-    body |= {name: value for name, value in options.items() if value is not None}
-    if request.answer_schema is not None:
-        schema = {"name": request.answer_schema.name, "schema": dict(request.answer_schema.schema)}
-        body["response_format"] = {"type": "json_schema", "json_schema": schema}
-    return orjson.dumps(body)
-
-
-class _Reading:
-    """What the chunks of one answer said so far."""
-
-    __slots__ = ("_parser", "_spec", "ended", "reason", "usage")
-
-    def __init__(self, spec: Spec) -> None:
-        self._spec, self._parser = spec, SseParser()
-        self.reason: FinishReason | None = None
-        self.usage = Usage()
-        self.ended = False
-
-    def feed(self, chunk: bytes) -> str:
-        """The text of one read: it arrived at once, so it is passed on at once. Sets `ended` at [DONE]."""
-        texts: list[str] = []
-        try:
-            for data in self._parser.feed(chunk):
-                if data == b"[DONE]":
-                    self.ended = True
-                    break
-                text = self._read(data)
-                if text:
-                    texts.append(text)
-        except EventTooLong as error:
-            raise ModelRefused(self._spec.id, 200, f"it sent {error}") from error
-        return "".join(texts)
-
-    def _read(self, data: bytes) -> str | None:
-        try:
-            chunk = orjson.loads(data)
-            if "error" in chunk:
-                raise _error(self._spec, 200, chunk["error"])
-            counts = chunk.get("usage")
-            if counts:
-                self.usage = _usage(counts)
-            choices = chunk["choices"]
-            if not choices:
-                return None
-            given = choices[0].get("finish_reason")
-            if given is not None:
-                self.reason = REASONS.get(given, "stop")
-            text: str | None = choices[0]["delta"].get("content")
-        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, IndexError) as error:
-            raise ModelUnavailable(self._spec.id, "it sent a chunk that is no chat.completion.chunk") from error
-        return text
-
-
 async def _read_out(answer: aiohttp.ClientResponse) -> None:
     """To the end of the body: only then is the connection kept for the next call."""
     content = answer.content
@@ -196,15 +121,6 @@ async def _read_out(answer: aiohttp.ClientResponse) -> None:
         async with asyncio.timeout(END_S):
             while not content.at_eof():
                 await content.readany()
-
-
-def _usage(counts: dict[str, Any]) -> Usage:
-    details = counts.get("prompt_tokens_details") or {}
-    return Usage(
-        int(counts.get("prompt_tokens") or 0),
-        int(counts.get("completion_tokens") or 0),
-        int(details.get("cached_tokens") or 0),
-    )
 
 
 def _refusal(spec: Spec, answer: aiohttp.ClientResponse, content: bytes) -> Exception:

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from deployments.surfaces import chat
-from models.values import DataClass, Usage
+from models.outputs import Output
+from models.values import DataClass, Text, Usage
 
 SPEC = "tiny-instruct"
 
@@ -120,7 +121,7 @@ def answer_chat(received: Received) -> Response:
         writer = chat.ChunkWriter("chatcmpl-1", 1, SPEC, include_usage=wire.include_usage)
         words = [writer.delta(piece) for piece in text.replace(" ", " \0").split("\0")]
         return Response(200, [writer.first(), *words, writer.last("stop", usage)], headers)
-    return Response(200, chat.write("chatcmpl-1", 1, SPEC, text, "stop", usage), headers)
+    return Response(200, chat.write("chatcmpl-1", 1, SPEC, Output((Text(text),), "stop", usage)), headers)
 
 
 def vector_of(text: str) -> str:

@@ -9,12 +9,41 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
+from deployments.completion import storable
 from deployments.surfaces import chat
+from models.catalog import Spec
+from models.engines.openai_wire import Reading, body_of
 from models.errors import InvalidRequest
-from models.values import DataClass, JsonSchema, Message, Sampling, Usage
+from models.outputs import Accumulator, Output
+from models.values import (
+    DataClass,
+    Finished,
+    GenerateRequest,
+    Image,
+    JsonSchema,
+    Message,
+    Sampling,
+    Started,
+    Text,
+    TextDelta,
+    ThinkingDelta,
+    Tool,
+    ToolCall,
+    ToolCallDelta,
+    ToolCallStarted,
+    ToolChoice,
+    ToolResult,
+    Usage,
+)
 
 BODY = {"model": "realtime", "messages": [{"role": "user", "content": "hi"}]}
 USAGE = Usage(12, 3, 5)
+TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]
+SPEC = Spec("any", "chat", "openai", "openai", "any")
+
+
+def user(*parts: object) -> dict:
+    return {"role": "user", "content": list(parts)}
 
 
 def read(**changes):
@@ -70,8 +99,26 @@ def test_fields_the_sdks_send_as_null_or_empty_pass() -> None:
         ({"n": 2}, "n", "invalid_value"),
         ({"stop": [""]}, "stop", "invalid_value"),
         ({"model": ""}, "model", "invalid_value"),
-        ({"tools": [{"type": "function"}]}, "tools", "unsupported_parameter"),
-        ({"logprobs": True}, "logprobs", "unsupported_parameter"),
+        ({"tools": [{"type": "function"}]}, "tools.0.function", "missing_required_parameter"),
+        ({"tools": [{"type": "function", "function": {"name": "a b"}}]}, "tools.0.function.name", "invalid_value"),
+        ({"tool_choice": "required"}, None, "invalid_value"),
+        ({"tools": TOOLS, "tool_choice": {"type": "function", "function": {"name": "f"}}}, None, "invalid_value"),
+        ({"functions": [{"name": "f"}]}, "functions", "unsupported_parameter"),
+        ({"logit_bias": {"1": 5}}, "logit_bias", "unsupported_parameter"),
+        ({"top_logprobs": 3}, None, "invalid_value"),
+        ({"messages": [{"role": "tool", "content": "x"}]}, "messages.0.tool_call_id", "missing_required_parameter"),
+        ({"messages": [{"role": "assistant"}]}, "messages.0", "invalid_value"),
+        ({"messages": [{"content": "x"}]}, "messages.0.role", "missing_required_parameter"),
+        (
+            {"messages": [user({"type": "input_audio", "input_audio": {}})]},
+            "messages.0.content.0.type",
+            "invalid_value",
+        ),
+        (
+            {"messages": [user({"type": "image_url", "image_url": {"url": "ftp://x"}})]},
+            "messages.0.content.0.image_url.url",
+            "invalid_value",
+        ),
         ({"temprature": 1}, "temprature", "unknown_parameter"),
         ({"response_format": {"type": "json_schema"}}, "response_format.json_schema", "missing_required_parameter"),
         ({"seed": 2**70}, "seed", "invalid_value"),
@@ -82,6 +129,120 @@ def test_what_is_wrong_is_named(changes: dict, param: str, code: str) -> None:
         read(**changes)
     assert (caught.value.param, caught.value.code) == (param, code)
     assert "`" in str(caught.value) or "message" in str(caught.value)
+    assert "tagged-union" not in str(caught.value)
+
+
+NAMES = st.from_regex(r"[a-z_]{1,12}", fullmatch=True)
+WORDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1).filter(str.strip)
+TTL = st.none() | st.sampled_from(["5m", "1h"])
+TEXTS = st.builds(Text, WORDS, TTL)
+IMAGES = st.builds(
+    Image, st.just("aGk="), st.just("image/png"), detail=st.none() | st.just("low"), cache=TTL
+) | st.builds(Image, url=st.just("https://example.org/a.png"), cache=TTL)
+RESULTS = st.builds(ToolResult, NAMES, WORDS.map(lambda text: (Text(text),)))
+CALLS = st.builds(ToolCall, NAMES, NAMES, st.just('{"a": 1}'))
+SAID = (
+    st.lists(TEXTS | IMAGES, min_size=1, max_size=3)
+    .map(tuple)
+    .filter(lambda parts: not all(isinstance(part, Text) and part.cache is None for part in parts))
+)
+TURNS = (
+    st.builds(Message, st.sampled_from(["system", "user", "assistant"]), WORDS, st.none() | NAMES)
+    | st.builds(Message, st.just("user"), SAID)
+    | st.builds(lambda text, calls: Message("assistant", (*text, *calls)), st.lists(WORDS.map(Text), max_size=1),
+                st.lists(CALLS, min_size=1, max_size=3))
+    | st.builds(lambda result: Message("user", (result,)), RESULTS)
+)  # fmt: skip
+SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
+ASKED = st.builds(
+    GenerateRequest,
+    model=st.just("any"),
+    messages=st.lists(TURNS, min_size=1, max_size=5).map(tuple),
+    max_output_tokens=st.none() | st.integers(1, 1000),
+    sampling=st.builds(Sampling, temperature=st.none() | st.just(0.5), seed=st.none() | st.integers(0, 9)),
+    effort=st.none() | st.just("low"),
+    top_logprobs=st.none() | st.integers(0, 20),
+    tools=st.just((Tool("weather", SCHEMA, "how it is", True), Tool("time", SCHEMA))),
+    tool_choice=st.none() | st.builds(ToolChoice, st.sampled_from(["auto", "none", "required"]))
+    | st.just(ToolChoice("named", "time")),
+    parallel_tool_calls=st.none() | st.booleans(),
+)  # fmt: skip
+
+
+@given(ASKED)
+@settings(max_examples=300, deadline=None)
+def test_what_our_engine_sends_our_surface_reads_as_the_same_request(request: GenerateRequest) -> None:
+    """Values -> wire -> values: nothing is lost on the way to an upstream that is one of ours."""
+    wire = orjson.loads(body_of(SPEC, request))
+    again = chat.read(wire, DataClass.PERSONAL)[1]
+    assert again == request
+
+
+def test_a_tool_call_is_the_vendor_s_object_whole_and_streamed() -> None:
+    said = [
+        Started("m"),
+        ThinkingDelta("hm"),
+        TextDelta("Let me "),
+        TextDelta("look."),
+        ToolCallStarted(0, "c1", "weather"),
+        ToolCallDelta(0, '{"city":'),
+        ToolCallStarted(1, "c2", "time"),
+        ToolCallDelta(1, "{}"),
+        ToolCallDelta(0, '"Riga"}'),
+        Finished("tool_calls", USAGE),
+    ]
+    output = Accumulator(said).output()
+    whole = ChatCompletion.model_validate_json(chat.write("chatcmpl-1", 7, "m", output)).choices[0]
+    assert whole.finish_reason == "tool_calls"
+    assert whole.message.content == "Let me look."
+    assert [(call.id, call.function.name, call.function.arguments) for call in whole.message.tool_calls] == [
+        ("c1", "weather", '{"city":"Riga"}'), ("c2", "time", "{}")]  # fmt: skip
+    writer = chat.ChunkWriter("chatcmpl-1", 7, "m", include_usage=False)
+    chunks = events(writer.first() + b"".join(map(writer.event, said)))
+    deltas = [chunk.choices[0].delta for chunk in chunks]
+    calls = [call for delta in deltas for call in delta.tool_calls or ()]
+    assert [(call.index, call.id, call.function.name) for call in calls if call.id] == [
+        (0, "c1", "weather"),
+        (1, "c2", "time"),
+    ]
+    assert "".join(call.function.arguments for call in calls if call.index == 0) == '{"city":"Riga"}'
+    assert chunks[-1].choices[0].finish_reason == "tool_calls"
+    assert deltas[1].reasoning_content == "hm"
+
+    reading = Reading(SPEC)
+    read = Accumulator(reading.feed(writer.first() + b"".join(map(writer.event, said))))
+    read.add(reading.end())
+    assert read.output().parts == output.parts  # our engine reads what our surface writes
+
+
+def test_log_probabilities_come_with_their_text() -> None:
+    likely = ({"token": "Hi", "logprob": -0.1, "bytes": [72, 105], "top_logprobs": []},)
+    said = [TextDelta("Hi", likely), Finished("stop", USAGE)]
+    whole = ChatCompletion.model_validate_json(chat.write("c", 7, "m", Accumulator(said).output())).choices[0]
+    assert whole.logprobs.content[0].token == "Hi"
+    writer = chat.ChunkWriter("c", 7, "m", include_usage=False)
+    chunk = events(writer.first() + b"".join(map(writer.event, said)))[1]
+    assert chunk.choices[0].logprobs.content[0].logprob == -0.1
+    assert not storable(Accumulator(said).output())
+
+
+def test_a_conversation_with_tools_becomes_values() -> None:
+    _, request = read(
+        tools=TOOLS,
+        messages=[
+            {"role": "user", "content": [{"type": "text", "text": "look", "cache_control": {"type": "ephemeral"}},
+                                         {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}}]},
+            {"role": "assistant", "content": None, "tool_calls": [
+                {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}]},
+            {"role": "tool", "tool_call_id": "c1", "content": "rain"},
+        ],
+    )  # fmt: skip
+    assert request.messages == (
+        Message("user", (Text("look", "5m"), Image("aGk=", "image/png"))),
+        Message("assistant", (ToolCall("c1", "weather", "{}"),)),
+        Message("user", (ToolResult("c1", (Text("rain"),)),)),
+    )
+    assert request.tools == (Tool("weather", {"type": "object"}),)
 
 
 @pytest.mark.parametrize("body", [None, [], "x", 3])
@@ -91,7 +252,7 @@ def test_a_body_that_is_no_object_is_refused(body: object) -> None:
 
 
 def test_an_answer_is_the_vendor_s_object() -> None:
-    wire = chat.write("chatcmpl-1", 7, "smol", "Paris", "stop", USAGE)
+    wire = chat.write("chatcmpl-1", 7, "smol", Output((Text("Paris"),), "stop", USAGE))
     answer = ChatCompletion.model_validate_json(wire)
     assert answer.choices[0].message.content == "Paris"
     assert answer.choices[0].finish_reason == "stop"

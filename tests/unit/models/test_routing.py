@@ -7,7 +7,19 @@ import pytest
 from models.catalog import Catalog, Spec
 from models.errors import UnknownModel
 from models.routing import plan
-from models.values import DataClass, GenerateRequest, JsonSchema, Message, Role, Sampling
+from models.values import (
+    DataClass,
+    GenerateRequest,
+    Image,
+    JsonSchema,
+    Message,
+    Role,
+    Sampling,
+    Text,
+    Tool,
+    ToolCall,
+    ToolResult,
+)
 
 LOCAL = Spec("local", "chat", "llama_cpp", "cluster", "local", capabilities=frozenset({"json_schema"}))
 VENDOR = Spec(
@@ -69,3 +81,33 @@ def test_what_is_neither_role_nor_chat_model_is_unknown_and_the_known_are_named(
         plan(replace(ASK, model=model), CATALOG, {})
     assert {"synthesis", "private", "local", "vendor"} <= set(caught.value.known)
     assert "embedder" not in caught.value.known
+
+
+PICTURE = Message("user", (Text("what is it?"), Image(url="https://example.org/a.png")))
+CALLED = (
+    Message("user", "hi"),
+    Message("assistant", (ToolCall("c", "f", "{}"),)),
+    Message("user", (ToolResult("c", ()),)),
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"tools": (Tool("f", {}),)}, "calls no tools"),
+        ({"messages": CALLED}, "calls no tools"),
+        ({"messages": (PICTURE,)}, "sees no images"),
+        ({"top_logprobs": 0}, "no log probabilities"),
+        ({"effort": "low"}, "no reasoning effort"),
+    ],
+)
+def test_what_a_model_cannot_do_is_said_and_waiting_would_not_help(changes: dict, says: str) -> None:
+    made = plan(replace(ASK, model="local", **changes), CATALOG, {"local": "it is down"})
+    assert made.unfit
+    assert says in made.dropped[0][1]
+
+
+def test_a_model_that_is_away_or_may_not_see_the_text_is_not_unfit() -> None:
+    assert not plan(ASK, CATALOG, {"local": "it is down", "vendor": "no key"}).unfit
+    assert not plan(replace(ASK, model="vendor", data_class=DataClass.PRIVATE), CATALOG, {}).unfit
+    assert not plan(ASK, CATALOG, {}).unfit
