@@ -22,10 +22,13 @@ from deployments.gateway import Gateway
 from deployments.llm import LocalLlm
 from deployments.metrics import Metrics
 from deployments.ray_metrics import RaySink, export
-from deployments.settings import DeploymentSettings
+from deployments.settings import DeploymentSettings, VendorSettings
 from deployments.upstreams import Readiness, Upstreams, check_keys
+from deployments.vendors import connect_vendors
 from models import catalog as catalogs
-from models.engines.openai import OpenAIShaped, Timeouts
+from models.engines.http_generator import Timeouts
+from models.engines.openai import OpenAIShaped
+from models.ports import Generator
 from models.settings import ModelSettings
 from models.weights import fetch
 from stores.connect import connect
@@ -60,11 +63,14 @@ def build_gateway(args: GatewayArgs) -> AsgiApplication:
     answers = AnswerCache(stores.cache, args.cache_ttl_s, args.lru_bytes, args.lru_ttl_s)
     metrics.watch("cache", lambda: answers.available)
     metrics.watch("keys", lambda: edge.keys_available)
-    upstreams = Upstreams(catalog, args, settings.internal_url)
-    engines = {
-        id_: OpenAIShaped(
-            f"{settings.internal_url}/llm/{id_}/v1", settings.service_key, Timeouts(silence_s=args.silence_timeout_s)
-        )
+    timeouts = Timeouts(silence_s=args.silence_timeout_s)
+    vendors, missing = connect_vendors(VendorSettings(), timeouts)
+    upstreams = Upstreams(catalog, args, settings.internal_url, missing)
+    engines: dict[str, Generator] = {
+        spec.id: vendors[spec.where] for spec in catalog.specs if spec.kind == "chat" and spec.where in vendors
+    }
+    engines |= {
+        id_: OpenAIShaped(f"{settings.internal_url}/llm/{id_}/v1", settings.service_key, timeouts)
         for id_ in args.local_models
     }
     completion = Completion(catalog, engines, upstreams.unavailable, answers, metrics)
@@ -83,7 +89,7 @@ def build_gateway(args: GatewayArgs) -> AsgiApplication:
     )
 
     async def stop() -> None:
-        for engine in engines.values():
+        for engine in dict.fromkeys(engines.values()):
             await engine.close()
         await stores.keys.close()
         if stores.cache is not None:

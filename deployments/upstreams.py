@@ -21,14 +21,23 @@ class Upstreams:
     """Where each model of the catalog answers, or why it does not. `now` gives seconds."""
 
     def __init__(
-        self, catalog: Catalog, args: GatewayArgs, internal_url: str, now: Callable[[], float] = time.monotonic
+        self,
+        catalog: Catalog,
+        args: GatewayArgs,
+        internal_url: str,
+        vendors_missing: Mapping[str, str],
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`vendors_missing` says of each vendor that cannot be asked why."""
         self._now = now
         self._ready_urls = {id_: f"{internal_url}/llm/{id_}/readyz" for id_ in args.local_models}
         self._ready_urls |= dict.fromkeys(args.embedding_models, f"{internal_url}/v1/embeddings/readyz")
-        self._reasons = {
-            spec.id: _why_not(spec.kind, spec.where) for spec in catalog.specs if spec.id not in self._ready_urls
+        reasons = {
+            spec.id: _why_not(spec.kind, spec.where, vendors_missing)
+            for spec in catalog.specs
+            if spec.id not in self._ready_urls
         }
+        self._reasons = {id_: reason for id_, reason in reasons.items() if reason is not None}
         self._down: dict[str, str] = {}
         self._probed_at_s = float("-inf")
 
@@ -81,9 +90,9 @@ async def check_keys(keys: Keys) -> str:
     return "ok"
 
 
-def _why_not(kind: str, where: str) -> str:
+def _why_not(kind: str, where: str, vendors_missing: Mapping[str, str]) -> str | None:
     if kind == "transcription":
         return JOBS_ONLY
-    if where != "cluster":
-        return f"no engine of this cluster calls {where}"
-    return "not deployed here: see serve_config.yaml"
+    if where == "cluster":
+        return "not deployed here: see serve_config.yaml"
+    return vendors_missing.get(where)

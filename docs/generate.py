@@ -13,7 +13,7 @@ from becoming_one.settings import VARIABLES
 from cluster.laptop.settings import LaptopSettings
 from deployments import openapi
 from deployments.args import EmbeddingArgs, GatewayArgs, LlmArgs
-from deployments.settings import DeploymentSettings
+from deployments.settings import DeploymentSettings, VendorSettings
 from models.settings import ModelSettings
 from stores.settings import StoreSettings
 
@@ -42,8 +42,11 @@ def configuration() -> str:
     for title, args in (("gateway", GatewayArgs), ("embedding", EmbeddingArgs), ("llm", LlmArgs)):
         parts += [f"\n### `deployments.app:{title}`\n\n{args.__doc__}\n\n", _table(_fields(args))]
     parts.append("\n## Environment\n\n`becoming-one up` sets what it starts; what you set is used instead.\n")
-    for settings in (LaptopSettings, StoreSettings, DeploymentSettings, ModelSettings):
-        parts += [f"\n### {settings.__module__}\n\n{settings.__doc__}\n\n", _table(_fields(settings))]
+    for settings in (LaptopSettings, StoreSettings, DeploymentSettings, VendorSettings, ModelSettings):
+        parts += [
+            f"\n### {settings.__module__}: {settings.__name__}\n\n{settings.__doc__}\n\n",
+            _table(_fields(settings)),
+        ]
     parts += ["\n### Clients (`becoming-one`, `becoming_one.client`)\n\n", _table(VARIABLES.items())]
     return "".join(parts)
 

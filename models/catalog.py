@@ -6,6 +6,7 @@ A wrong row is refused at load with file, row and field; a retired one with its 
 
 import hashlib
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -25,6 +26,13 @@ RETIREMENT_WARNING = timedelta(days=60)  # the notice that Anthropic gives befor
 EngineName = Literal["llama_cpp", "openai", "anthropic", "vllm", "openvino", "sentence_transformers", "whisper"]
 Kind = Literal["chat", "embedding", "transcription"]
 Capability = Literal["tools", "json_schema", "vision", "streaming", "logprobs", "effort"]
+
+LACKING: Mapping[str, frozenset[str]] = {
+    "anthropic": frozenset({"seed", "frequency_penalty", "presence_penalty"}),
+    "openai": frozenset({"top_k"}),
+    "mistral": frozenset({"top_k", "seed"}),  # it calls its seed by another name
+}
+"""What a vendor's API has no word for, whatever the model."""
 
 
 class CatalogError(ValueError):
@@ -222,7 +230,7 @@ def _spec(row: Row, roles: dict[Role, tuple[str, ...]]) -> Spec:
         max_output_tokens=row.max_output_tokens,
         dim=row.dim,
         capabilities=row.capabilities,
-        refused_parameters=row.refused_parameters,
+        refused_parameters=row.refused_parameters | LACKING.get(row.where, frozenset()),
         released=row.released,
         retires_on=row.retires_on,
         replaced_by=row.replaced_by,

@@ -85,7 +85,7 @@ def _unfit(request: GenerateRequest, spec: Spec) -> str | None:
     for capability, wanted, sentence in _needs(request):
         if wanted and capability not in spec.capabilities:
             return sentence
-    refused = sorted(name for name in spec.refused_parameters if _uses(request, name))
+    refused = sorted(name for name in spec.refused_parameters if request.sampling.uses(name))
     if refused:
         return f"it refuses {', '.join(refused)}"
     return None
@@ -107,9 +107,3 @@ def _any(request: GenerateRequest, kind: Any) -> bool:
     parts = [part for turn in request.messages for part in turn.parts]
     parts += [inner for part in parts if isinstance(part, ToolResult) for inner in part.content]
     return any(isinstance(part, kind) for part in parts)
-
-
-def _uses(request: GenerateRequest, parameter: str) -> bool:
-    sampling = request.sampling
-    value = getattr(sampling, parameter, None)
-    return bool(value) if parameter == "stop" else value is not None

@@ -4,7 +4,7 @@ Messages in: GenerateRequest -> StreamEvent* (Started, deltas, Finished). Texts 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
 from typing import Any, Literal
 
@@ -166,6 +166,20 @@ class Sampling:
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
     top_k: int | None = None
+
+    def uses(self, parameter: str) -> bool:
+        """Whether it asks anything of a model: frameworks send 1.0 and 0 where they mean nothing by it."""
+        value = getattr(self, parameter, None)
+        return value is not None and value != () and value != NEUTRAL.get(parameter)
+
+    def without(self, refused: frozenset[str]) -> "Sampling":
+        """The same without what means nothing and a vendor would refuse for its name alone."""
+        dropped: dict[str, Any] = {name: None for name in refused & NEUTRAL.keys() if not self.uses(name)}
+        return replace(self, **dropped) if dropped else self
+
+
+NEUTRAL: Mapping[str, float] = {"temperature": 1.0, "top_p": 1.0, "frequency_penalty": 0.0, "presence_penalty": 0.0}
+"""Values that leave a model as it is, at every vendor."""
 
 
 @dataclass(frozen=True, slots=True)

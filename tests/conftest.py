@@ -1,5 +1,6 @@
 """Real servers for the whole session, from packages, on free loopback ports. Nothing is left behind."""
 
+import os
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,11 @@ from cluster.laptop.home import Home
 from cluster.laptop.processes import Identity
 from cluster.laptop.settings import inherited_environment
 from stores.migrations import migrate
+
+# Nobody's account pays for a test: without keys no vendor is asked.
+for vendor in ("OPENAI", "ANTHROPIC", "MISTRAL"):
+    os.environ.pop(f"{vendor}_API_KEY", None)
+    os.environ.pop(f"{vendor}_API_KEY_FILE", None)
 
 RINGS = ("chaos", "cluster")  # each with a cluster of its own
 

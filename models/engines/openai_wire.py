@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from models.catalog import Spec
+from models.engines.http_generator import StreamError
 from models.errors import ModelRefused, ModelUnavailable
 from models.sse import EventTooLong, SseParser
 from models.values import (
@@ -46,7 +47,7 @@ Json = dict[str, Any]
 
 def body_of(spec: Spec, request: GenerateRequest) -> bytes:
     """Values -> wire. Only what the request says is sent, so the server's defaults stay its own."""
-    sampling = request.sampling
+    sampling = request.sampling.without(spec.refused_parameters)
     body: Json = {
         "model": spec.vendor_id,
         "messages": [wire for turn in request.messages for wire in messages_of(turn)],
@@ -211,14 +212,6 @@ class Reading:
             events.append(ToolCallStarted(index, call["id"], function["name"]))
         if function.get("arguments"):
             events.append(ToolCallDelta(index, function["arguments"]))
-
-
-class StreamError(Exception):
-    """An error object in the midst of a stream, as the server sent it."""
-
-    def __init__(self, found: Any) -> None:
-        super().__init__()
-        self.found = found
 
 
 def _joined(events: list[StreamEvent]) -> list[StreamEvent]:

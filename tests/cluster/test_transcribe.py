@@ -169,7 +169,8 @@ def test_a_job_that_is_stopped_says_so_and_keeps_what_it_finished(server, shelf,
     assert ended.exit_code == FAILED
     assert "was stopped" in ended.message
     wait_for(lambda: not drivers(output))
-    assert done(server, shelf, output).files_skipped >= 1
+    assert all((output / name).with_suffix(".srt").exists() for name in stamps(output))
+    assert stamps(output)
 
 
 def test_a_wrong_command_reaches_the_submitter_as_refused(server, tmp_path) -> None:

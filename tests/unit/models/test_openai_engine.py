@@ -10,7 +10,8 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from models.catalog import Spec
-from models.engines.openai import OpenAIShaped, Timeouts
+from models.engines.http_generator import Timeouts
+from models.engines.openai import OpenAIShaped
 from models.engines.openai_wire import body_of
 from models.errors import (
     ContextTooLong,
