@@ -13,7 +13,8 @@ from stores.errors import StoreUnavailable
 from stores.ports import Keys
 
 PROBE_TIMEOUT_S = 2.0  # readiness is asked every few seconds by somebody; longer than this is "not ready"
-PROBE_MEMORY_S = 1.0  # /readyz needs no key: a flood of it must not become a flood on the stores
+PROBE_MEMORY_S = 1.0  # /readyz needs no key: a flood of it must not become a flood on the models
+DOWN_MEMORY_S = 0.1  # of a model that did not answer: whoever waits for it asks again soon
 JOBS_ONLY = "it works in batch jobs: becoming-one jobs submit transcribe"
 
 
@@ -46,8 +47,8 @@ class Upstreams:
         return self._reasons
 
     async def probe(self) -> Mapping[str, str]:
-        """Model id -> "ok" or what its application answered, at most PROBE_MEMORY_S old."""
-        if self._now() - self._probed_at_s < PROBE_MEMORY_S:
+        """Model id -> "ok" or what its application answered: PROBE_MEMORY_S old, DOWN_MEMORY_S where one is down."""
+        if self._now() - self._probed_at_s < (DOWN_MEMORY_S if any(self._down.values()) else PROBE_MEMORY_S):
             return self._states()
         self._probed_at_s = self._now()
         timeout = aiohttp.ClientTimeout(total=PROBE_TIMEOUT_S)
