@@ -58,6 +58,8 @@ APPLICATIONS = [
     {"name": "two", "route_prefix": "/v1/two", "import_path": "tiny_laptop:build", "args": {"name": "two"}},
 ]
 
+LASTING = ("valkey", "postgres", "gcs_server", "raylet", "haproxy", "ray::Serve", "ray::HAProxyManager")
+
 
 @dataclass(frozen=True)
 class Cluster:
@@ -77,6 +79,11 @@ class Cluster:
 
     def pids(self) -> set[int]:
         return processes.ours(self.home.marks(self.home.load()))
+
+    def lasting(self) -> set[int]:
+        """Those that stay as long as the cluster does; Ray's idle workers come and go."""
+        names = {pid: processes.name_of(pid) for pid in self.pids()}
+        return {pid for pid, name in names.items() if name.startswith(LASTING) and ": " not in name}
 
     def pid(self, name: str) -> int:
         return min(pid for pid in self.pids() if name in processes.name_of(pid))
@@ -147,14 +154,14 @@ def test_applications_find_the_servers_in_their_environment(cluster: Cluster) ->
 
 
 def test_a_second_up_starts_nothing_anew_and_is_quick(cluster: Cluster) -> None:
-    before, began = cluster.pids(), time.monotonic()
+    before, began = cluster.lasting(), time.monotonic()
     assert cluster.up().condition == "ready"
     assert before <= cluster.pids()
     assert time.monotonic() - began < 30
 
 
 def test_two_ups_at_once_agree(cluster: Cluster) -> None:
-    before = cluster.pids()
+    before = cluster.lasting()
     with ThreadPoolExecutor(2) as pool:
         assert {now.condition for now in pool.map(lambda _: cluster.up(), range(2))} == {"ready"}
     assert before <= cluster.pids()
@@ -255,11 +262,8 @@ def test_a_broken_application_is_named_with_its_own_error_and_a_mended_one_comes
 
 
 def test_a_second_cluster_runs_beside_it_and_goes_alone(cluster: Cluster, tmp_path: Path, foreign) -> None:
-    lasting = ("valkey", "postgres", "gcs_server", "raylet", "haproxy", "ray::Serve", "ray::HAProxyManager")
-    before = {
-        pid for pid in cluster.pids() if (name := processes.name_of(pid)).startswith(lasting) and ": " not in name
-    }
-    assert len(before) >= len(lasting)
+    before = cluster.lasting()
+    assert len(before) >= len(LASTING)
     second = made(tmp_path)
     try:
         now = second.up()
