@@ -63,7 +63,7 @@ def name_of(pid: int) -> str:
     try:
         line = (PROC / str(pid) / "cmdline").read_bytes().split(b"\0")
         words = [word.decode(errors="replace") for word in line if word]
-        comm = (PROC / str(pid) / "comm").read_text().strip()
+        comm = (PROC / str(pid) / "comm").read_text(errors="replace").strip()
     except OSError:
         return "?"
     if not words:
@@ -143,7 +143,9 @@ def _stat(pid: int) -> _Stat | None:
         text = (PROC / str(pid) / "stat").read_text(errors="replace")
     except OSError:
         return None
-    fields = text[text.rindex(")") + 2 :].split()  # the name before it may hold spaces and parentheses
+    fields = text.rpartition(")")[2].split()  # the name before it may hold spaces and parentheses
+    if len(fields) < 20:
+        return None  # it ended while it was read
     return _Stat(fields[0], int(fields[1]), int(fields[19]))
 
 
@@ -172,7 +174,7 @@ def _marked(pid: int, marks: Marks) -> bool:
         if any(_inside(folder / "fd" / stream, marks.output_folders) for stream in ("1", "2")):
             return True
         return (folder / "cwd").readlink() in marks.server_folders and (
-            (folder / "comm").read_text().strip() in marks.servers
+            (folder / "comm").read_text(errors="replace").strip() in marks.servers
         )
     except OSError:  # gone meanwhile, or another user's
         return False
