@@ -21,6 +21,9 @@ for vendor in ("OPENAI", "ANTHROPIC", "MISTRAL"):
     os.environ.pop(f"{vendor}_API_KEY", None)
     os.environ.pop(f"{vendor}_API_KEY_FILE", None)
 
+# Two clusters on two cores: a machine that is always full (docs/decisions/0007-ray-on-a-laptop.md)
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
 RINGS = ("chaos", "cluster")  # each with a cluster of its own
 
 # A shell starts what runs in the background with Ctrl-C ignored, and so would be what these tests start.

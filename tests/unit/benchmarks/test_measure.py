@@ -35,7 +35,7 @@ def test_on_a_machine_that_is_never_left_alone_the_least_disturbed_round_counts(
         clock[0] += next(steps)
         return clock[0]
 
-    steps = iter([0.0, 9e6, 0.0, 5e6, 0.0, 7e6, 0.0, 8e6])
+    steps = iter([0.0, 9e9, 0.0, 1.0, 0.0, 9e9, 0.0, 9e9])
     assert in_turn(1, {"a": lambda: next(counted)}, withheld_s) == {"a": [1]}
     assert next(counted) == TRIES
 

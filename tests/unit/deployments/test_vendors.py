@@ -39,8 +39,8 @@ def test_without_keys_no_vendor_is_asked_and_the_reason_says_what_to_set() -> No
 
 
 def test_a_key_from_the_environment_or_a_file_makes_a_vendor_s_models_available(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-1")
-    (tmp_path / "key").write_text("sk-ant-1\n")
+    monkeypatch.setenv("OPENAI_API_KEY", "key-2")
+    (tmp_path / "key").write_text("key-1\n")
     engines, missing = connected(anthropic_api_key_file=tmp_path / "key")
     assert isinstance(engines["openai"], OpenAIShaped)
     assert isinstance(engines["anthropic"], AnthropicMessages)
@@ -61,6 +61,6 @@ def test_an_empty_key_is_none() -> None:
 
 
 def test_no_key_shows_in_what_is_printed() -> None:
-    settings = VendorSettings(openai_api_key="sk-secret")
-    assert "sk-secret" not in repr(settings)
-    assert "sk-secret" not in repr(connect_vendors(settings, Timeouts()))
+    settings = VendorSettings(openai_api_key="hush-hush")
+    assert "hush-hush" not in repr(settings)
+    assert "hush-hush" not in repr(connect_vendors(settings, Timeouts()))
