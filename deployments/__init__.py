@@ -14,7 +14,7 @@ flights.py        single flight: identical requests in flight share one generati
 chat_endpoint.py  events of a generation -> a chat answer, whole or streamed
 gateway.py        the application on /
 upstreams.py      which models the gateway can ask, and whether they answer
-vendors.py         the vendors that have a key
+vendors.py        the vendors that have a key
 embedding.py      the application on /v1/embeddings
 llm.py            a local model's application on /llm/MODEL
 metrics.py        what each replica counts

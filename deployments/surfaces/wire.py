@@ -19,7 +19,8 @@ def invalid(error: ValidationError) -> InvalidRequest:
     errors = error.errors(include_url=False, include_input=False)
     # Of alternatives (a string or parts) each says what it misses: the one that came furthest is what was meant
     within = _path(errors[0]["loc"])
-    first = max((one for one in errors if _path(one["loc"]).startswith(within)), key=lambda one: len(one["loc"]))
+    there = [one for one in errors if f"{_path(one['loc'])}.".startswith(f"{within}." if within else "")]
+    first = max(there, key=lambda one: len(one["loc"]))
     path, kind, context = _path(first["loc"]), first["type"], first.get("ctx") or {}
     if kind.startswith("union_tag_"):
         path = f"{path}.{context['discriminator'].strip(chr(39))}"

@@ -225,6 +225,7 @@ def _body(spec: Spec, request: GenerateRequest) -> Chunk:
         "max_tokens": min(limit, spec.max_output_tokens),  # llama.cpp itself stops where the window ends
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
+        "top_k": sampling.top_k,
         "seed": None if sampling.seed is None else sampling.seed % SEEDS,
         "stop": list(sampling.stop) or None,
         "frequency_penalty": sampling.frequency_penalty,

@@ -132,6 +132,15 @@ def test_what_is_wrong_is_named(changes: dict, param: str, code: str) -> None:
     assert "tagged-union" not in str(caught.value)
 
 
+def test_the_first_wrong_message_is_named_also_where_a_later_one_is_wrong_deeper() -> None:
+    messages = [{"role": "user", "content": "hi"}] * 11
+    messages[1] = {"role": "user"}
+    messages[10] = user({"type": "image_url", "image_url": {"url": "ftp://x"}})
+    with pytest.raises(InvalidRequest) as caught:
+        read(messages=messages)
+    assert caught.value.param == "messages.1.content"
+
+
 NAMES = st.from_regex(r"[a-z_]{1,12}", fullmatch=True)
 WORDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1).filter(str.strip)
 TTL = st.none() | st.sampled_from(["5m", "1h"])

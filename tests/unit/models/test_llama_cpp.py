@@ -29,10 +29,10 @@ def test_what_is_asked_is_told_and_the_rest_left_to_the_engine() -> None:
     assert plain["messages"] == [{"role": "system", "content": "be kind"}, {"role": "user", "content": "hi"}]
     assert plain["max_tokens"] == 50
     assert not {"temperature", "top_p", "seed", "stop", "response_format"} & set(plain)
-    sampling = Sampling(0.0, 0.5, 7, ("x",), 0.1, 0.2)
+    sampling = Sampling(0.0, 0.5, 7, ("x",), 0.1, 0.2, 40)
     full = _body(SPEC, GenerateRequest("small", MESSAGES, 9, sampling, JsonSchema({"type": "object"}, "town")))
     assert (full["max_tokens"], full["temperature"], full["top_p"], full["seed"]) == (9, 0.0, 0.5, 7)
-    assert (full["stop"], full["frequency_penalty"], full["presence_penalty"]) == (["x"], 0.1, 0.2)
+    assert (full["stop"], full["frequency_penalty"], full["presence_penalty"], full["top_k"]) == (["x"], 0.1, 0.2, 40)
     assert full["response_format"]["json_schema"] == {"name": "town", "schema": {"type": "object"}}
 
 
